@@ -1,0 +1,1 @@
+"""Card Station, the appliance: a card goes in, a verdict shows, a signed event is stored. Start with flow.py."""

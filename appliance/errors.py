@@ -1,0 +1,153 @@
+"""What can go wrong, in families named after what the caller does.
+
+* ``CardError``: tell the person, take the next card.
+* ``ReaderUnavailable``: say so on the panel, try again.
+* ``StoreError``: stop accepting cards until it is mended; nothing may be shown as stored.
+* ``DeliveryError``: keep the events, back off, try again.
+* ``ConfigError``: refuse to start (exit 78: systemd must not restart).
+
+Every class carries ``code``, the short stable code that the screen, the log and the operations guide show, and
+``why``, the word that an event's check carries (contract 5). No message ever holds a byte that came from a card.
+"""
+
+from typing import ClassVar
+
+
+class CardStationError(Exception):
+    """The root of all errors of this project."""
+
+    code: ClassVar[str] = "X00"
+
+
+class CardError(CardStationError):
+    """This card could not be read; the reader is fine."""
+
+    code = "C00"
+    why: ClassVar[str] = "unreadable"
+
+
+class CardRemoved(CardError):
+    """The card left the reader before the read was whole."""
+
+    code = "C01"
+    why = "removed"
+
+
+class CardMute(CardError):
+    """A card is in, but it does not answer: upside down, dirty contacts, a dead chip, or still starting."""
+
+    code = "C02"
+    why = "mute"
+
+
+class CardDeadline(CardError):
+    """The card or the reader gave no answer in time; the reader worker was killed and started anew."""
+
+    code = "C03"
+    why = "timeout"
+
+
+class CardGarbled(CardError):
+    """An answer without a status word, of the wrong length, or that never ends."""
+
+    code = "C04"
+    why = "bad_answer"
+
+
+class NotAThaiIdCard(CardError):
+    """The card works, but holds no applet of the Ministry of Interior."""
+
+    code = "C05"
+    why = "not_a_thai_id_card"
+
+
+class CardRefused(CardError):
+    """The applet answered a read with an error status word.
+
+    Args:
+        sw: the status word, 0x0000-0xFFFF.
+    """
+
+    code = "C06"
+    why = "refused"
+
+    def __init__(self, sw: int) -> None:
+        super().__init__(f"the card refused with status word {sw:04X}")
+        self.sw = sw
+
+
+class CardBusy(CardError):
+    """Another program on this machine holds the card."""
+
+    code = "C07"
+    why = "busy"
+
+
+class ReaderUnavailable(CardStationError):
+    """No reader to talk to now; it may come back by itself."""
+
+    code = "R00"
+
+
+class NoReader(ReaderUnavailable):
+    """pcscd runs, but lists no reader whose name starts with the configured one."""
+
+    code = "R01"
+
+
+class CardServiceDown(ReaderUnavailable):
+    """pcscd is not running, or refuses this user."""
+
+    code = "R02"
+
+
+class StoreError(CardStationError):
+    """An event cannot be made durable now: stop accepting cards."""
+
+    code = "S00"
+
+
+class OutboxFull(StoreError):
+    """The disk or the outbox's limit is reached."""
+
+    code = "S01"
+
+
+class OutboxDamaged(StoreError):
+    """The state database cannot be read or written as it must be."""
+
+    code = "S02"
+
+
+class SigningError(StoreError):
+    """The event key is missing or does not work."""
+
+    code = "S03"
+
+
+class DeliveryError(CardStationError):
+    """The broker could not be reached, or refused; events are kept and tried again."""
+
+    code = "D00"
+
+
+class VerificationError(CardStationError):
+    """A signature, a hash, a schema or a claim does not hold: use nothing of this document."""
+
+    code = "V00"
+
+
+class ConfigError(CardStationError):
+    """The configuration cannot be used; ``problems`` holds one line for each reason."""
+
+    code = "F00"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class WrongUse(CardStationError):
+    """The command line asks for something that does not exist or does not fit together (exit 2)."""
+
+    code = "U00"

@@ -1,0 +1,49 @@
+"""The published JSON Schemas (draft 7, in ``schemas/``) and the check against them."""
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import fastjsonschema
+
+from appliance.errors import VerificationError
+
+
+class Schema:
+    """One published schema, compiled when first used.
+
+    Args:
+        name: file name in ``schemas/`` without ``.json``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def text(self) -> str:
+        """Return the schema as published."""
+        return files("appliance.events").joinpath(f"schemas/{self._name}.json").read_text("utf-8")
+
+    def check(self, value: Any) -> None:
+        """Check ``value``.
+
+        Raises:
+            VerificationError: names the place and the rule, never the value.
+        """
+        try:
+            _compiled(self)(value)
+        except fastjsonschema.JsonSchemaValueException as error:
+            place = ".".join(str(part) for part in error.path)
+            raise VerificationError(f"{place} breaks the rule '{error.rule}' of {self._name}") from None
+
+
+@cache
+def _compiled(schema: Schema) -> Any:
+    return fastjsonschema.compile(json.loads(schema.text()), use_default=False)
+
+
+EVENT = Schema("event-1")
+RECEIPT = Schema("receipt-1")
+DOCUMENT = Schema("document-1")
+ROSTER = Schema("roster-1")
+STATUS = Schema("status-1")

@@ -1,0 +1,145 @@
+"""The few joints between the flow and the world. Each names its real and its simulated class.
+
+A joint exists only where a test uses its simulator, and one contract suite runs against both sides of it.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from appliance.cards.thai_id import Field, Reading
+from appliance.events.chain import Position
+from appliance.panel.screens import Button, Screen
+
+
+class CardChannel(Protocol):
+    """An open line to one card. Real: ``hardware.pcsc.PcscChannel``. Simulated: ``simulate.card.InMemoryChannel``."""
+
+    atr: bytes
+
+    def transmit(self, command: bytes) -> bytes:
+        """Send one command APDU, return data and status word (2 bytes or more). Raises CardError."""
+
+
+class CardSlot(Protocol):
+    """The slot of one reader. Real: ``hardware.pcsc.PcscSlot``. Simulated: ``simulate.card.InMemorySlot``."""
+
+    def wait_card(self, timeout_s: float) -> "Insertion | None":
+        """Return the insertion that has not been returned yet, or None. Raises ReaderUnavailable."""
+
+    def open(self) -> AbstractContextManager[CardChannel]:
+        """Connect to the card that is in. Raises CardError, ReaderUnavailable."""
+
+    def wait_removed(self, timeout_s: float) -> bool:
+        """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """One card put in once.
+
+    Args:
+        number: counts insertions since the slot was opened.
+        reader: the reader's full name.
+        atr: answer to reset; empty where the card gives none.
+        at_monotonic_s: when it was noticed.
+    """
+
+    number: int
+    reader: str
+    atr: bytes
+    at_monotonic_s: float
+
+
+class CardReader(Protocol):
+    """What the flow sees of the reader. Real: ``run.worker.WorkerReader``. Simulated: ``cards.reader.SlotReader``
+    on an ``InMemorySlot`` (the same class runs inside the worker on a ``PcscSlot``).
+    """
+
+    def wait_card(self, timeout_s: float) -> Insertion | None:
+        """Return a new insertion, or None after ``timeout_s``. Raises ReaderUnavailable."""
+
+    def read(self, fields: Sequence[Field]) -> Reading:
+        """Read ``fields`` of the card that is in, all or nothing. Raises CardError, ReaderUnavailable."""
+
+    def wait_removed(self, timeout_s: float) -> bool:
+        """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
+
+
+class Panel(Protocol):
+    """Screen, lights, buzzer and buttons. Real: ``run.panel.PanelThread``. Simulated: ``tests`` use the real one on
+    ``simulate.panel.VirtualPanel``; the flow's tests record screens with ``simulate.panel.RecordingPanel``.
+    """
+
+    def show(self, screen: Screen) -> None:
+        """Show ``screen``, set its lights and sound its tone; returns at once and never raises."""
+
+    def pressed(self) -> Button | None:
+        """Return the oldest press that was not yet taken, or None."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time and how far it can be trusted.
+
+    Args:
+        time: aware, Thai local time (+07:00).
+        quality: ``synchronised``, ``unsure`` or ``simulated``.
+        offset_ms: last known offset from the time source, or None.
+        boot: the kernel's boot id.
+        monotonic_s: seconds since boot, suspended time included.
+    """
+
+    time: datetime
+    quality: str
+    offset_ms: int | None
+    boot: str
+    monotonic_s: float
+
+    def as_data(self) -> dict[str, object]:
+        """Return the ``clock`` member of an event."""
+        return {
+            "quality": self.quality,
+            "offset_ms": self.offset_ms,
+            "boot": self.boot,
+            "monotonic_s": round(self.monotonic_s, 3),
+        }
+
+
+class Clock(Protocol):
+    """Real: ``hardware.clock.SystemClock``. Simulated: ``simulate.clock.SimulatedClock``."""
+
+    def now(self) -> Moment:
+        """Return the present moment."""
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """What the station remembers of a person's last accepted visit today, without knowing the person.
+
+    Args:
+        subject: keyed digest of today, 32 bytes.
+        choice: the choice that was recorded, such as ``in``.
+        at: when.
+        sequence: of the event.
+    """
+
+    subject: bytes
+    choice: str | None
+    at: Moment
+    sequence: int
+
+
+class Outbox(Protocol):
+    """The durable queue. Real: ``outbox.store.Outbox``; it is an SQLite file in tests too, so nothing simulates it."""
+
+    def append(self, build: Callable[[Position], str], subject: bytes | None, choice: str | None, at: Moment) -> int:
+        """Commit the event that ``build`` makes for the next position, with fsync; return its sequence number.
+
+        Where ``subject`` is given, the visit is remembered in the same transaction. Raises StoreError.
+        """
+
+    def last_visit(self, subject: bytes) -> Attendance | None:
+        """Return today's last accepted visit of a subject."""
