@@ -1,0 +1,176 @@
+"""Reading a settings file: one pass that finds every problem and knows the line of each.
+
+Nothing is mended silently and nothing stops at the first mistake: ``read_table`` goes on and gives every
+problem with the place it belongs to; ``with_lines`` turns places into lines for a person.
+
+Example::
+
+    problems: list[Problem] = []
+    read_table(Link, "link", {"prot": 1}, problems)
+    with_lines(problems, text, "a.toml")  # ['a.toml:7: [link] prot: unknown key; did you mean "port"?']
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from appliance.errors import ConfigError
+from appliance.settings_schema import Key, declared
+
+TableT = TypeVar("TableT")
+MAX_FILE_BYTES = 32 << 10
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Args:
+        place: table, or table and key.
+        what: a sentence without the place.
+    """
+
+    place: tuple[str, ...]
+    what: str
+
+    def __str__(self) -> str:
+        table, *name = self.place
+        return f"[{table}] {name[0]}: {self.what}" if name else f"[{table}] {self.what}"
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a settings file. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError([f"{path.name}: larger than {MAX_FILE_BYTES} bytes"])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError([f"{path.name}:{line}: not UTF-8 text"]) from None
+
+
+def read_toml(text: str, name: str) -> dict[str, Any]:
+    """Return the tables of a TOML text; ``name`` is the file's name in the problem. Raises ConfigError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax(str(error), text, name)]) from None
+
+
+def _syntax(message: str, text: str, name: str) -> str:
+    place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
+    line = place[1] if place and place[1] else str(text.count("\n") + 1)
+    return f"{name}:{line}: not TOML: {message[: place.start()] if place else message}"
+
+
+def read_table(table: type[TableT], name: str, values: object, problems: list[Problem]) -> TableT | None:
+    """Read one table of the file.
+
+    Args:
+        table: dataclass made of ``key`` fields.
+        name: of the table.
+        values: what the file holds there; an empty dict where the file has no such table.
+        problems: gets what is wrong.
+
+    Returns:
+        The table, or None where something in it is wrong.
+    """
+    if not isinstance(values, dict):
+        problems.append(Problem((name,), f"must be a table: write [{name}]"))
+        return None
+    before = len(problems)
+    keys = declared(table)
+    problems.extend(
+        Problem((name, other), f"unknown key{suggestion(other, keys)}")
+        for other in values
+        if other not in keys
+    )
+    good: dict[str, Any] = {}
+    for key_name, (known, one) in keys.items():
+        if key_name in values:
+            _read_value(known, (name, key_name), values[key_name], good, problems)
+        elif one.default is MISSING:
+            problems.append(Problem((name, key_name), f"is missing: {known.doc}"))
+    return table(**good) if len(problems) == before else None
+
+
+def _read_value(
+    known: Key, place: tuple[str, str], value: object, good: dict[str, Any], problems: list[Problem]
+) -> None:
+    try:
+        good[place[1]] = known.kind.read(value)
+    except ValueError as error:
+        problems.append(Problem(place, str(error)))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean "..."?`` where a known word is near, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def line_numbers(text: str) -> dict[tuple[str, ...], int]:
+    """Return the line, from 1, on which each table and key of a valid TOML text begins.
+
+    A prefix of the text is valid exactly when it ends between two statements; so a key that is new in a valid
+    prefix begins on the line after the valid prefix before it. The cost grows with the square of the length.
+    """
+    found: dict[tuple[str, ...], int] = {}
+    lines = text.split("\n")
+    start = 1
+    for end in range(1, len(lines) + 1):
+        try:
+            tables = tomllib.loads("\n".join(lines[:end]).removesuffix("\r"))
+        except tomllib.TOMLDecodeError:
+            continue
+        for name, values in tables.items():
+            found.setdefault((name,), start)
+            for key_name in values if isinstance(values, dict) else ():
+                found.setdefault((name, key_name), start)
+        start = end + 1
+    return found
+
+
+def literal(value: object) -> str:
+    """Return a setting's value as TOML."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(literal(part) for part in value) + "]"
+    if isinstance(value, int):
+        return str(value)
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def with_lines(problems: list[Problem], text: str, name: str) -> list[str]:
+    """Return problems as lines for a person, in the order of the file."""
+    lines = line_numbers(text)
+    last = text.count("\n") + (0 if text.endswith("\n") else 1)
+
+    def line(problem: Problem) -> int:
+        return lines.get(problem.place) or lines.get(problem.place[:1]) or max(last, 1)
+
+    return [f"{name}:{line(problem)}: {problem}" for problem in sorted(problems, key=line)]
+
+
+def masked(known: Key, value: object) -> str:
+    """Return a value as TOML; nothing of a secret."""
+    return '"***"' if known.secret else literal(value)
+
+
+def commented(name: str, known: Key, default: object) -> str:
+    """Return one key with its default, and above it what it means, its type, range and unit as comments."""
+    unit = f", in {known.unit}" if known.unit else ""
+    lines = [f"# {known.doc}", f"#   {known.kind.describe()}{unit}"]
+    if default is MISSING:
+        return "\n".join([*lines, f'#   REQUIRED, for example "{known.example}"', f'{name} = ""'])
+    return "\n".join([*lines, f"{name} = {literal(default)}"])
