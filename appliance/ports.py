@@ -44,7 +44,7 @@ class Insertion:
         number: counts insertions since the slot was opened.
         reader: the reader's full name.
         atr: answer to reset; empty where the card gives none.
-        at_monotonic_s: when it was noticed.
+        at_monotonic_s: when it was noticed, in seconds since boot.
     """
 
     number: int
@@ -54,8 +54,8 @@ class Insertion:
 
 
 class CardReader(Protocol):
-    """What the flow sees of the reader. Real: ``run.worker.WorkerReader``. Simulated: ``cards.reader.SlotReader``
-    on an ``InMemorySlot`` (the same class runs inside the worker on a ``PcscSlot``).
+    """What the flow sees of the reader. Real: ``run.reader.WorkerReader``. Simulated: ``run.worker.SlotReader`` on
+    an ``InMemorySlot`` (the same class runs inside the worker on a ``PcscSlot``).
     """
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
@@ -98,6 +98,11 @@ class Moment:
     boot: str
     monotonic_s: float
 
+    @property
+    def is_sure(self) -> bool:
+        """Say whether a date may be judged by this time."""
+        return self.quality != "unsure"
+
     def as_data(self) -> dict[str, object]:
         """Return the ``clock`` member of an event."""
         return {
@@ -117,7 +122,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class Attendance:
-    """What the station remembers of a person's last accepted visit today, without knowing the person.
+    """What the station remembers of a person's last visit today, without knowing the person.
 
     Args:
         subject: keyed digest of today, 32 bytes.
@@ -133,7 +138,9 @@ class Attendance:
 
 
 class Outbox(Protocol):
-    """The durable queue. Real: ``outbox.store.Outbox``; it is an SQLite file in tests too, so nothing simulates it."""
+    """The durable queue. Real: ``outbox.store.Outbox``. Simulated: the flow's tests wrap the real one in
+    ``tests.flow.crash.Crashing``, which stops the flow after any call.
+    """
 
     def append(self, build: Callable[[Position], str], subject: bytes | None, choice: str | None, at: Moment) -> int:
         """Commit the event that ``build`` makes for the next position, with fsync; return its sequence number.
@@ -142,4 +149,7 @@ class Outbox(Protocol):
         """
 
     def last_visit(self, subject: bytes) -> Attendance | None:
-        """Return today's last accepted visit of a subject."""
+        """Return today's last visit of a subject that was not refused."""
+
+    def day_salt(self, day: str) -> bytes:
+        """Return the secret of ``day`` (YYYY-MM-DD), 32 bytes. Raises StoreError."""

@@ -46,9 +46,7 @@ def seal(fields: dict[str, Any], recipients: Sequence[Jwk], context: str) -> dic
     """
     if not recipients:
         raise SigningError("no key to seal to")
-    message = jwe.GeneralJSONEncryption(
-        {"enc": "A256GCM"}, strict_json.encode(fields), aad=context.encode()
-    )
+    message = jwe.GeneralJSONEncryption({"enc": "A256GCM"}, strict_json.encode(fields), aad=context.encode())
     try:
         for jwk in recipients:
             key = OKPKey.import_key({name: jwk[name] for name in _BARE if name in jwk})
@@ -71,7 +69,7 @@ def open_seal(sealed: dict[str, Any], private_jwk: Jwk, context: str) -> dict[st
             raise VerificationError("sealed to other keys than this one")
         if urlsafe_b64decode(sealed["aad"].encode()) != context.encode():
             raise VerificationError("the seal belongs to another event")
-        opened = jwe.decrypt_json({**sealed, "recipients": ours[:1]}, key, algorithms=_ALGORITHMS)  # type: ignore[typeddict-item]
+        opened = jwe.decrypt_json({**sealed, "recipients": ours[:1]}, key, algorithms=_ALGORITHMS)  # type: ignore[arg-type]
     except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise VerificationError(f"the seal does not open: {type(error).__name__}") from None
     return strict_json.decode_object(opened.plaintext or b"")

@@ -1,0 +1,67 @@
+"""From single checks to one verdict and the level of what was truly done (contract 5)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from appliance.checks.result import Check, Result
+
+
+class Level(Enum):
+    """What was truly done; each level includes the one before."""
+
+    L0 = "L0"  # nothing readable
+    L1 = "L1"  # a Thai ID applet answered; checksum and dates agree
+    L2 = "L2"  # and the person is on the agency's signed roster
+    L3 = "L3"  # or the registry answered "normal"
+
+
+class Verdict(Enum):
+    """The station's answer."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    COULD_NOT_CHECK = "could_not_check"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict and why.
+
+    Args:
+        verdict: the answer.
+        level: what was done.
+        cause: name of the check that decided against; empty where accepted.
+    """
+
+    verdict: Verdict
+    level: Level
+    cause: str = ""
+
+
+def decide(required: Iterable[str], checks: Mapping[str, Check]) -> Decision:
+    """Decide.
+
+    A fail of any required check refuses; else a required check that could not be made leaves it open; only when
+    every required check passed is the visit accepted. A required check that is absent could not be made.
+    """
+    level = _level(checks)
+    results = {name: checks[name].result if name in checks else Result.COULD_NOT_CHECK for name in required}
+    for name, result in results.items():
+        if result is Result.FAIL:
+            return Decision(Verdict.REFUSED, level, name)
+    for name, result in results.items():
+        if result is not Result.PASS:
+            return Decision(Verdict.COULD_NOT_CHECK, level, name)
+    return Decision(Verdict.ACCEPTED, level)
+
+
+def _level(checks: Mapping[str, Check]) -> Level:
+    def passed(name: str) -> bool:
+        return name in checks and checks[name].result is Result.PASS
+
+    if not (passed("applet") and passed("checksum")):
+        return Level.L0
+    if not passed("roster"):
+        return Level.L1
+    return Level.L2

@@ -1,0 +1,257 @@
+"""READ ME FIRST: one person's visit, from the card going in to the card coming out.
+
+    insert -> connect -> select -> read only the bytes the service may read -> check -> ask (buttons) -> decide
+    -> record (seal, sign, chain, commit with fsync) -> show and sound -> remove
+
+``serve`` is that line, and the only place that knows its order. The beep means *stored*, never merely *read*: the
+screen of a verdict is shown after the event is on the disk, and carries its sequence number. A crash before the
+commit leaves nothing, and the card can go in again; a crash after it leaves the event, and the card going in again
+is "already recorded".
+
+Two errors pass through: ``ReaderUnavailable`` (there is no reader; try again) and ``StoreError`` (nothing can be
+made durable; take no more cards).
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from appliance.cards.dates import Precision
+from appliance.cards.thai_id import Field, Reading
+from appliance.checks import checksum, duplicate, expiry, roster
+from appliance.checks.duplicate import Stamp
+from appliance.checks.result import PASS, Check, Result
+from appliance.checks.verdict import Decision, Verdict, decide
+from appliance.errors import CardError, NotAThaiIdCard
+from appliance.events.chain import Position
+from appliance.events.roster import Roster, Scrypt
+from appliance.events.writer import EventWriter
+from appliance.panel.screens import Button, Screen, State
+from appliance.ports import Attendance, CardReader, Clock, Insertion, Moment, Outbox, Panel
+from appliance.services.profile import Profile
+
+WAIT_S = 0.5
+REMIND_AFTER_S = 6.0
+
+
+@dataclass(frozen=True)
+class SignedRoster:
+    """The roster in force, and until when.
+
+    Args:
+        roster: the members.
+        expires_at: from then on it is stale.
+    """
+
+    roster: Roster
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class World:
+    """The joints of the flow (``ports``), built in ``run.wiring``.
+
+    Args:
+        reader: the card reader.
+        panel: screen, lights, buzzer, buttons.
+        clock: the time and its quality.
+        outbox: the durable queue.
+        writer: seals and signs.
+        roster: returns the roster in force, None where there is none.
+    """
+
+    reader: CardReader
+    panel: Panel
+    clock: Clock
+    outbox: Outbox
+    writer: EventWriter
+    roster: Callable[[], SignedRoster | None]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What is known of the visit when it is decided."""
+
+    insertion: Insertion
+    reading: Reading | None
+    checks: dict[str, Check]
+    error: CardError | None
+    subject: bytes | None
+    at: Moment
+
+
+def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> None:
+    """Serve one person.
+
+    Args:
+        world: the joints.
+        profile: the active service.
+        keep_waiting: asked every ``WAIT_S`` while no card is in or a card stays in; False ends the wait.
+
+    Raises:
+        ReaderUnavailable: there is no reader.
+        StoreError: the visit could not be recorded, and nothing was shown as recorded.
+    """
+    asked: str | None = None
+    world.panel.show(Screen(State.IDLE))
+    while (insertion := world.reader.wait_card(WAIT_S)) is None:  # insert
+        asked = _asked(world, profile, asked)
+        if not keep_waiting():
+            return
+    world.panel.show(Screen(State.READING))
+
+    visit = _read_and_check(world, profile, insertion)  # connect, select, read, check
+    earlier = world.outbox.last_visit(visit.subject) if visit.subject else None
+    choice = _asked(world, profile, asked) or _next_choice(profile, earlier)  # ask
+    decision = decide(profile.required, visit.checks)  # decide
+
+    refused = decision.verdict is Verdict.REFUSED
+
+    if earlier and not refused and _is_again(profile, visit, earlier, asked):
+        screen = Screen(State.ALREADY_RECORDED, earlier.at.time, earlier.choice, reference=str(earlier.sequence))
+    else:
+        sequence = world.outbox.append(  # record: seal, sign, chain, commit with fsync
+            lambda position: _event(world, profile, visit, decision, choice, position),
+            None if refused else visit.subject,
+            choice,
+            visit.at,
+        )
+        screen = _screen(visit, decision, choice, sequence)
+    world.panel.show(screen)  # show and sound
+
+    shown_s = visit.at.monotonic_s
+    while not world.reader.wait_removed(WAIT_S):  # remove
+        if world.clock.now().monotonic_s - shown_s > REMIND_AFTER_S:
+            world.panel.show(Screen(State.REMOVE_CARD))
+        if not keep_waiting():
+            return
+
+
+def _asked(world: World, profile: Profile, before: str | None) -> str | None:
+    """Take the buttons that were pressed: A and B choose for the next card, C takes the choice back."""
+    choice = before
+    while (button := world.panel.pressed()) is not None:
+        choice = None if button is Button.C else profile.choices.get(button.value, choice)
+    if choice != before:
+        world.panel.show(Screen(State.IDLE, choice=choice))
+    return choice
+
+
+def _next_choice(profile: Profile, earlier: Attendance | None) -> str | None:
+    """Return the choice that nobody made: the first in the morning, then in turn."""
+    offered = list(profile.choices.values())
+    if not offered or not profile.alternates:
+        return None
+    if earlier is None or earlier.choice not in offered:
+        return offered[0]
+    return offered[(offered.index(earlier.choice) + 1) % len(offered)]
+
+
+def _is_again(profile: Profile, visit: Visit, earlier: Attendance, asked: str | None) -> bool:
+    """Say whether this is the same visit; a press for the other direction makes it another one."""
+    if asked is not None and asked != earlier.choice:
+        return False
+    return duplicate.is_again(_stamp(earlier.at), _stamp(visit.at), profile.duplicate_window_s)
+
+
+def _read_and_check(world: World, profile: Profile, insertion: Insertion) -> Visit:
+    try:
+        reading = world.reader.read([Field.named(name) for name in profile.card_read])
+    except CardError as error:
+        result = Result.FAIL if isinstance(error, NotAThaiIdCard) else Result.COULD_NOT_CHECK
+        return Visit(insertion, None, {"applet": Check(result, why=error.why)}, error, None, world.clock.now())
+    at = world.clock.now()
+    checks = {"applet": PASS, "checksum": checksum.check(reading.is_number_valid)}
+    if reading.expiry_date is not None:
+        checks["expiry"] = expiry.check(
+            reading.expiry_date.precision is Precision.LIFETIME,
+            reading.expiry_date.last_day(),
+            at.time.date(),
+            at.is_sure,
+        )
+    signed = world.roster()
+    subject = None
+    if reading.citizen_id is not None and reading.is_number_valid:
+        subject, on_roster = _digests(world, reading.citizen_id, signed, at)
+        checks["roster"] = _check_roster(signed, on_roster, at)
+    return Visit(insertion, reading, checks, None, subject, at)
+
+
+def _digests(world: World, citizen_id: str, signed: SignedRoster | None, at: Moment) -> tuple[bytes, bytes]:
+    """Return today's subject and the roster's digest; both are slow on purpose, so they run side by side."""
+    today = Scrypt(world.outbox.day_salt(at.time.date().isoformat()))
+    if signed is None:
+        return today.digest(citizen_id), b""
+    with ThreadPoolExecutor(2) as pool:
+        subject, on_roster = pool.map(lambda kdf: kdf.digest(citizen_id), (today, signed.roster.kdf))
+    return subject, on_roster
+
+
+def _check_roster(signed: SignedRoster | None, digest: bytes, at: Moment) -> Check:
+    if signed is None:
+        return roster.missing()
+    return roster.check(
+        signed.roster.digests,
+        digest,
+        as_of=signed.roster.as_of,
+        source=signed.roster.source,
+        expires_at=signed.expires_at,
+        now=at.time,
+        is_clock_sure=at.is_sure,
+    )
+
+
+def _event(
+    world: World, profile: Profile, visit: Visit, decision: Decision, choice: str | None, position: Position
+) -> str:
+    reading = visit.reading
+    data: dict[str, Any] = {
+        "service": {"id": profile.id, "version": profile.version, "sha256": profile.sha256},
+        "level": decision.level.value,
+        "verdict": decision.verdict.value,
+        "checks": {name: check.as_data() for name, check in visit.checks.items()},
+        "choice": choice if visit.subject and decision.verdict is not Verdict.REFUSED else None,
+        "officer": None,
+        "clock": visit.at.as_data(),
+        "card": {
+            "inserted_ms": max(round((visit.at.monotonic_s - visit.insertion.at_monotonic_s) * 1000), 0),
+            "apdus": reading.apdus if reading else 0,
+        },
+    }
+    return world.writer.visit(position, profile.event_type, visit.at.time, data, _secret(profile, reading))
+
+
+def _secret(profile: Profile, reading: Reading | None) -> dict[str, Any] | None:
+    if reading is None or reading.citizen_id is None or "citizen_id" not in profile.sealed:
+        return None
+    return {"citizen_id": reading.citizen_id}
+
+
+_CAUSES = {
+    "applet": State.NOT_A_THAI_CARD,
+    "checksum": State.BAD_NUMBER,
+    "expiry": State.EXPIRED,
+    "roster": State.NOT_ON_ROSTER,
+}
+
+
+def _screen(visit: Visit, decision: Decision, choice: str | None, sequence: int) -> Screen:
+    state = State.ACCEPTED
+    if decision.verdict is Verdict.REFUSED:
+        state = _CAUSES[decision.cause]
+    elif decision.verdict is Verdict.COULD_NOT_CHECK:
+        state = State.UNREADABLE if visit.error else State.COULD_NOT_CHECK
+    return Screen(
+        state=state,
+        at=visit.at.time,
+        choice=choice if state is State.ACCEPTED else None,
+        as_of=visit.checks["roster"].as_of if "roster" in visit.checks else None,
+        reference=str(sequence),
+        code=visit.error.code if visit.error else "",
+    )
+
+
+def _stamp(moment: Moment) -> Stamp:
+    return Stamp(moment.time.timestamp(), moment.boot, moment.monotonic_s)

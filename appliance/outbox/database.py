@@ -1,0 +1,156 @@
+"""The state database: how it is opened, its tables, and what its failures mean.
+
+One file, two processes. The station creates the tables and inserts; the link writes ``delivery`` and ``document``
+and nothing else. WAL with ``synchronous=FULL``: when a commit returns, the event is on the disk. Changes of the
+tables only ever add, so that the software of before an update can still read the file.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.errors import OutboxDamaged, OutboxFull, StoreError
+
+SCHEMA_VERSION = 1
+PAGE_BYTES = 4096
+
+_TABLES = """
+CREATE TABLE chain (             -- one row: the chain that this station writes
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    id TEXT NOT NULL,
+    key TEXT NOT NULL            -- thumbprint of the event key; 'previous' of the first event
+);
+CREATE TABLE event (             -- append only
+    sequence INTEGER PRIMARY KEY,
+    chain TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    type TEXT NOT NULL,
+    verdict TEXT,
+    time TEXT NOT NULL,
+    jws TEXT NOT NULL
+);
+CREATE INDEX event_time ON event (time, verdict);
+CREATE TABLE day (               -- one row: the secret of today, gone with the day
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    date TEXT NOT NULL,
+    salt BLOB NOT NULL
+);
+CREATE TABLE visit (             -- last accepted visit of each subject today
+    subject BLOB PRIMARY KEY,
+    choice TEXT,
+    time TEXT NOT NULL,
+    boot TEXT NOT NULL,
+    monotonic_s REAL NOT NULL,
+    sequence INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE station (           -- one row: what the station last said of itself
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    state TEXT NOT NULL
+);
+CREATE TABLE delivery (          -- one row, the link's: how far the agency's receipts reach
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    boot INTEGER NOT NULL DEFAULT 0,
+    through INTEGER NOT NULL DEFAULT 0,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    receipt TEXT,
+    received_at TEXT,
+    frozen TEXT                  -- why the queue stands still; NULL while it moves
+);
+CREATE TABLE document (          -- the link's inbox: newest signed document of each kind
+    kind TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    jws TEXT NOT NULL
+);
+INSERT INTO delivery (only) VALUES (1);
+"""
+
+
+def connect(path: Path, *, create: bool = False, read_only: bool = False, max_bytes: int = 0) -> sqlite3.Connection:
+    """Open the state database.
+
+    Args:
+        path: the file.
+        create: make the file and its tables where they are missing.
+        read_only: for looking at it beside the running services.
+        max_bytes: the file never grows beyond this; 0 for no limit.
+
+    Raises:
+        StoreError: missing, damaged, or made by a newer version.
+    """
+    if not create and not path.exists():
+        raise StoreError(f"there is no state database at {path}: run 'card-station enrol' first")
+    mode = "ro" if read_only else "rwc" if create else "rw"
+    with translated():
+        database = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=10,
+            check_same_thread=False,
+        )
+        database.execute("PRAGMA busy_timeout = 10000")
+        if not read_only:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA secure_delete = ON")
+            if max_bytes:
+                database.execute(f"PRAGMA max_page_count = {max(max_bytes // PAGE_BYTES, 64)}")
+        _settle(database, create, path)
+    return database
+
+
+def _settle(database: sqlite3.Connection, create: bool, path: Path) -> None:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0 and create:
+        path.chmod(0o660)
+        database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        _sync_folder(path.parent)
+    elif version != SCHEMA_VERSION:
+        raise StoreError(f"{path} holds tables of version {version}; this software knows version {SCHEMA_VERSION}")
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Do all of it or nothing; on return it is on the disk. Raises StoreError."""
+    with translated():
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the database's errors into StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise OutboxFull(
+                "the disk or the outbox's limit is reached: free space or raise outbox.max_bytes"
+            ) from None
+        raise OutboxDamaged(f"the state database fails: {error}") from None
+
+
+def take_document(database: sqlite3.Connection, kind: str, version: int, jws: str) -> bool:
+    """Keep a verified document where it is newer than the one held; say whether it was. Raises StoreError."""
+    with transaction(database):
+        held = database.execute("SELECT version FROM document WHERE kind = ?", (kind,)).fetchone()
+        if held is not None and held[0] >= version:
+            return False
+        database.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, version, jws))
+    return True

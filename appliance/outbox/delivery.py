@@ -1,0 +1,127 @@
+"""The link's side of the state database: what is still to be delivered, and how far the receipts reach.
+
+The link writes the row of ``delivery`` and the inbox ``document``, and nothing else. A PUBACK is not written down at
+all: only a receipt that the agency signed moves ``through``.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import StoreError
+from appliance.events.receipt import Receipt
+from appliance.outbox import database
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far delivery has come.
+
+    Args:
+        through: every event up to this one is covered by a receipt.
+        epoch: the agency's epoch in that receipt.
+        frozen: why nothing may be sent; None while all is well.
+        head: sequence number of the newest event, 0 for none.
+    """
+
+    through: int
+    epoch: int
+    frozen: str | None
+    head: int
+
+
+class Delivery:
+    """Reads events to send and takes receipts."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @classmethod
+    def open(cls, path: Path) -> "Delivery":
+        """Open the state database. Raises StoreError."""
+        return cls(database.connect(path))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def next_boot(self) -> int:
+        """Count this start of the link and return the count. Raises StoreError."""
+        with database.transaction(self._db):
+            row = self._db.execute("UPDATE delivery SET boot = boot + 1 RETURNING boot").fetchone()
+        return int(row[0])
+
+    def standing(self) -> Standing:
+        """Return how far delivery has come. Raises StoreError."""
+        with database.translated():
+            row = self._db.execute(
+                "SELECT through, epoch, frozen, coalesce((SELECT max(sequence) FROM event), 0) FROM delivery"
+            ).fetchone()
+        return Standing(*row)
+
+    def events(self, after: int, limit: int) -> list[tuple[int, str]]:
+        """Return up to ``limit`` events after sequence number ``after`` as (sequence, JWS), in order."""
+        with database.translated():
+            return self._db.execute(
+                "SELECT sequence, jws FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
+            ).fetchall()
+
+    def take_receipt(self, receipt: Receipt, jws: str, received_at: str) -> bool:
+        """Take a verified receipt; say whether it moved anything.
+
+        A receipt whose hash is not ours for that event freezes the queue: somebody holds another history under our
+        name, and no event may be erased or sent until a person has looked. Only a higher epoch may go back.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        with database.transaction(self._db):
+            through, epoch, frozen = self._db.execute("SELECT through, epoch, frozen FROM delivery").fetchone()
+            reason = self._mismatch(receipt)
+            if reason is not None:
+                self._db.execute("UPDATE delivery SET frozen = ?", (reason,))
+                return frozen is None
+            if receipt.epoch < epoch or (receipt.epoch == epoch and receipt.through <= through):
+                return False
+            self._db.execute(
+                "UPDATE delivery SET through = ?, epoch = ?, receipt = ?, received_at = ?",
+                (receipt.through, receipt.epoch, jws, received_at),
+            )
+        return True
+
+    def _mismatch(self, receipt: Receipt) -> str | None:
+        chain, key = self._db.execute("SELECT id, key FROM chain").fetchone() or (None, None)
+        if chain is None:
+            raise StoreError("this station is not enrolled: run 'card-station enrol'")
+        if receipt.chain != chain:
+            return f"a receipt names chain {receipt.chain}, ours is {chain}"
+        row = self._db.execute("SELECT hash FROM event WHERE sequence = ?", (receipt.through,)).fetchone()
+        own = key if receipt.through == 0 else row[0] if row else None
+        if own != receipt.hash:
+            return f"a receipt names another hash for event {receipt.through} than ours"
+        return None
+
+    def take_document(self, kind: str, version: int, jws: str) -> bool:
+        """Keep a verified document where it is newer than the one held; say whether it was. Raises StoreError."""
+        return database.take_document(self._db, kind, version, jws)
+
+    def station_state(self) -> str | None:
+        """Return what the station last said of itself, as JSON."""
+        with database.translated():
+            row = self._db.execute("SELECT state FROM station").fetchone()
+        return row[0] if row else None
+
+    def last_receipt(self) -> tuple[str, int] | None:
+        """Return when the last receipt came and how far it reaches."""
+        with database.translated():
+            row = self._db.execute("SELECT received_at, through FROM delivery WHERE receipt NOT NULL").fetchone()
+        return row
+
+    def backlog(self) -> tuple[int, str | None]:
+        """Return how many events wait for a receipt, and the time of the oldest."""
+        with database.translated():
+            row: tuple[int, str | None] = self._db.execute(
+                "SELECT count(*), (SELECT time FROM event WHERE sequence = through + 1)"
+                " FROM event, delivery WHERE sequence > through"
+            ).fetchone()
+        return row

@@ -1,0 +1,207 @@
+"""The outbox as the station sees it: append an event, remember a visit, take up documents, say how things stand.
+
+``append`` builds the event inside the transaction that stores it, so its place in the chain and its row can never
+disagree. When ``append`` returns, the event is on the disk; before that nothing may be shown or sounded.
+"""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import StoreError
+from appliance.events.chain import Position, jws_hash
+from appliance.events.sign import unverified_payload
+from appliance.events.ulid import new_ulid
+from appliance.outbox import database
+from appliance.ports import Attendance, Moment
+
+DATABASE_NAME = "station.db"
+_ROW = "sequence, chain, type, time, hash, jws"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stored event.
+
+    Args:
+        sequence: 1 or more.
+        chain: ULID.
+        type: CloudEvents type.
+        time: of the event, RFC 3339.
+        hash: of the JWS.
+        jws: the event.
+        covered: a receipt of the agency covers it.
+    """
+
+    sequence: int
+    chain: str
+    type: str
+    time: str
+    hash: str
+    jws: str
+    covered: bool
+
+
+class Outbox:
+    """The state database in the station's hands (``ports.Outbox``)."""
+
+    def __init__(self, connection: sqlite3.Connection, on_append: Callable[[], None] = lambda: None) -> None:
+        self._db = connection
+        self._on_append = on_append
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool = False,
+        read_only: bool = False,
+        max_bytes: int = 0,
+        on_append: Callable[[], None] = lambda: None,
+    ) -> "Outbox":
+        """Open the state database at ``path``; ``on_append`` is called after each commit. Raises StoreError."""
+        connection = database.connect(path, create=create, read_only=read_only, max_bytes=max_bytes)
+        return cls(connection, on_append)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def start_chain(self, key: str, time: datetime) -> bool:
+        """Start the chain of the event key with thumbprint ``key``; False where it already runs.
+
+        Raises:
+            StoreError: the database holds the chain of another key.
+        """
+        with database.transaction(self._db):
+            row = self._first("SELECT key FROM chain")
+            if row is None:
+                chain = new_ulid(int(time.timestamp() * 1000))
+                self._db.execute("INSERT INTO chain VALUES (1, ?, ?)", (chain, key))
+            elif row[0] != key:
+                raise StoreError("the state database belongs to another event key; restore that key")
+        return row is None
+
+    def append(self, build: Callable[[Position], str], subject: bytes | None, choice: str | None, at: Moment) -> int:
+        """Commit the event that ``build`` makes; return its sequence number. Raises StoreError, VerificationError."""
+        with database.transaction(self._db):
+            position = self.head()
+            jws = build(position)
+            self._insert(position, jws)
+            if subject is not None:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO visit VALUES (?, ?, ?, ?, ?, ?)",
+                    (subject, choice, at.time.isoformat(), at.boot, at.monotonic_s, position.sequence),
+                )
+        self._on_append()
+        return position.sequence
+
+    def head(self) -> Position:
+        """Return the position of the next event. Raises StoreError where no chain was started."""
+        chain = self._first("SELECT id, key FROM chain")
+        if chain is None:
+            raise StoreError("this station is not enrolled: run 'card-station enrol'")
+        last = self._first("SELECT sequence, hash FROM event ORDER BY sequence DESC LIMIT 1")
+        return Position(chain[0], last[0] + 1, last[1]) if last else Position(chain[0], 1, chain[1])
+
+    def _insert(self, position: Position, jws: str) -> None:
+        event = unverified_payload(jws)
+        self._db.execute(
+            "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                position.sequence,
+                position.chain,
+                jws_hash(jws),
+                event["type"],
+                event["data"].get("verdict"),
+                event["time"],
+                jws,
+            ),
+        )
+
+    def day_salt(self, day: str) -> bytes:
+        """Return the secret of ``day`` (YYYY-MM-DD); what was remembered of another day is wiped first."""
+        row = self._first("SELECT date, salt FROM day")
+        if row is not None and row[0] == day:
+            return bytes(row[1])
+        salt = secrets.token_bytes(32)
+        with database.transaction(self._db):
+            self._db.execute("DELETE FROM visit")
+            self._db.execute("INSERT OR REPLACE INTO day VALUES (1, ?, ?)", (day, salt))
+        return salt
+
+    def last_visit(self, subject: bytes) -> Attendance | None:
+        """Return today's last accepted visit of a subject."""
+        row = self._first("SELECT choice, time, boot, monotonic_s, sequence FROM visit WHERE subject = ?", subject)
+        if row is None:
+            return None
+        at = Moment(datetime.fromisoformat(row[1]), "", None, row[2], row[3])
+        return Attendance(subject, row[0], at, row[4])
+
+    def take_document(self, kind: str, version: int, jws: str) -> bool:
+        """Keep a verified document where it is newer than the one held; say whether it was. Raises StoreError."""
+        return database.take_document(self._db, kind, version, jws)
+
+    def document(self, kind: str) -> str | None:
+        """Return the newest signed document of ``kind``; its signature is for the caller to check."""
+        row = self._first("SELECT jws FROM document WHERE kind = ?", kind)
+        return row[0] if row else None
+
+    def say(self, state: dict[str, Any]) -> None:
+        """Leave word of the station's state for the link and for ``card-station status``. Raises StoreError."""
+        with database.transaction(self._db):
+            self._db.execute("INSERT OR REPLACE INTO station VALUES (1, ?)", (json.dumps(state),))
+
+    def rows(self) -> Iterator[Row]:
+        """Return every stored event, oldest first."""
+        through = self._through()
+        with database.translated():
+            for row in self._db.execute(f"SELECT {_ROW} FROM event ORDER BY sequence"):
+                yield _row(row, through)
+
+    def row(self, sequence: int) -> Row | None:
+        """Return one stored event."""
+        row = self._first(f"SELECT {_ROW} FROM event WHERE sequence = ?", sequence)
+        return _row(row, self._through()) if row else None
+
+    def status(self) -> dict[str, Any]:
+        """Return how things stand: the station's last word, the backlog and the last receipt."""
+        state = self._first("SELECT state FROM station")
+        delivery = self._first("SELECT through, epoch, received_at, frozen FROM delivery")
+        assert delivery is not None
+        through, epoch, received_at, frozen = delivery
+        backlog = self._first("SELECT count(*), min(time) FROM event WHERE sequence > ?", through)
+        assert backlog is not None
+        receipt = {"through": through, "epoch": epoch, "received_at": received_at} if received_at else None
+        return {
+            **(json.loads(state[0]) if state else {"state": "never started"}),
+            "backlog": {"count": backlog[0], "oldest": backlog[1]},
+            "last_receipt": receipt,
+            "frozen": frozen,
+        }
+
+    def tallies(self, day: str) -> dict[str, int]:
+        """Return how many visits of ``day`` (YYYY-MM-DD) ended in which verdict."""
+        query = "SELECT verdict, count(*) FROM event WHERE time BETWEEN ? AND ? AND verdict NOT NULL GROUP BY verdict"
+        with database.translated():
+            return dict(self._db.execute(query, (day, day + "~")))
+
+    def _first(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        with database.translated():
+            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
+        return row
+
+    def _through(self) -> int:
+        row = self._first("SELECT through FROM delivery")
+        assert row is not None
+        return int(row[0])
+
+
+def _row(values: Sequence[Any], through: int) -> Row:
+    sequence, chain, event_type, time, digest, jws = values
+    return Row(sequence, chain, event_type, time, digest, jws, sequence <= through)

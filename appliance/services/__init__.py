@@ -1,0 +1,1 @@
+"""What each agency service reads, checks, asks and records: one TOML file a service, and the loader."""
