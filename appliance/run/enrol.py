@@ -1,0 +1,67 @@
+"""``card-station enrol``: the files on one side, the enrolment in the middle, the outbox on the other.
+
+The documents of a grant are stored and the chain is started last, because a running chain is what makes a station
+enrolled: whatever fails before, the same grant can be taken up again.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance.config import Settings
+from appliance.errors import WrongUse
+from appliance.events import strict_json
+from appliance.link import enrolment
+from appliance.link.durable_file import write
+from appliance.outbox.store import DATABASE_NAME, Outbox
+
+MAX_GRANT_BYTES = 8 << 20
+
+
+def request(settings: Settings, state: Path, out: Path) -> int:
+    """Make the keys where there are none, and write the request to ``out``. Raises SigningError, WrongUse."""
+    content = enrolment.make_request(settings, state)
+    if not out.parent.is_dir():
+        raise WrongUse(f"there is no folder {out.parent} for the request")
+    write(out, json.dumps(content, indent=1).encode() + b"\n")
+    sys.stderr.write(
+        f"The request is in {out}: give it to the agency, which compares the key of this station:\n"
+        f"{enrolment.grouped(content['event_key']['kid'])}\n"
+    )
+    return 0
+
+
+def take_grant(settings: Settings, state: Path, grant_path: Path) -> int:
+    """Take up the grant in ``grant_path``. Raises VerificationError, SigningError, StoreError, WrongUse."""
+    granted = enrolment.take_grant(settings, state, strict_json.decode_object(_content(grant_path)))
+    _store(settings, state, granted)
+    if (granted.host, granted.port) != (settings.link.host, settings.link.port):
+        sys.stderr.write(
+            f"The agency's broker is {granted.host}:{granted.port}, but [link] in the settings says "
+            f"{settings.link.host}:{settings.link.port}\n"
+        )
+    sys.stderr.write(f"{settings.station.id} is enrolled with {settings.station.agency}\n")
+    return 0
+
+
+def _store(settings: Settings, state: Path, granted: enrolment.Granted) -> None:
+    """Put the documents into the outbox and start the chain of this station's event key."""
+    outbox = Outbox.open(state / DATABASE_NAME, create=True, max_bytes=settings.outbox.max_bytes)
+    try:
+        for document in granted.documents:
+            outbox.take_document(document.kind, document.version, document.jws)
+        outbox.start_chain(enrolment.event_signer(state).kid, datetime.now(UTC))
+    finally:
+        outbox.close()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_GRANT_BYTES + 1)
+    except OSError as error:
+        raise WrongUse(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > MAX_GRANT_BYTES:
+        raise WrongUse(f"{path} is larger than a grant can be")
+    return content
