@@ -97,14 +97,17 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
     asked: str | None = None
     world.panel.show(Screen(State.IDLE))
     while (insertion := world.reader.wait_card(WAIT_S)) is None:  # insert
-        asked = _asked(world, profile, asked)
+        if (pressed := _asked(world, profile, asked)) != asked:
+            asked = pressed
+            world.panel.show(Screen(State.IDLE, choice=asked))
         if not keep_waiting():
             return
     world.panel.show(Screen(State.READING))
 
     visit = _read_and_check(world, profile, insertion)  # connect, select, read, check
     earlier = world.outbox.last_visit(visit.subject) if visit.subject else None
-    choice = _asked(world, profile, asked) or _next_choice(profile, earlier)  # ask
+    asked = _asked(world, profile, asked)
+    choice = asked or _next_choice(profile, earlier)  # ask
     decision = decide(profile.required, visit.checks)  # decide
 
     refused = decision.verdict is Verdict.REFUSED
@@ -134,8 +137,6 @@ def _asked(world: World, profile: Profile, before: str | None) -> str | None:
     choice = before
     while (button := world.panel.pressed()) is not None:
         choice = None if button is Button.C else profile.choices.get(button.value, choice)
-    if choice != before:
-        world.panel.show(Screen(State.IDLE, choice=choice))
     return choice
 
 

@@ -83,10 +83,12 @@ class PcscSlot:
 
     Args:
         name_prefix: start of the reader's name; empty for any reader.
+        allowed: starts of the names of readers that may be used at all; empty allows every reader.
     """
 
-    def __init__(self, name_prefix: str = "") -> None:
+    def __init__(self, name_prefix: str = "", allowed: tuple[str, ...] = ()) -> None:
         self._prefix = name_prefix
+        self._allowed = allowed or ("",)
         self._context: int | None = None
         self._reader = ""
         self._state = scard.SCARD_STATE_UNAWARE
@@ -186,7 +188,9 @@ class PcscSlot:
         result, names = scard.SCardListReaders(self._established(), [])
         if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_NO_READERS_AVAILABLE):
             raise self._lost(result)
-        matching = sorted(name for name in names or () if name.startswith(self._prefix))
+        matching = sorted(
+            name for name in names or () if name.startswith(self._prefix) and name.startswith(self._allowed)
+        )
         if not matching:
             self._wait_for_any_reader(timeout_s)
             raise NoReader(f"no reader named {self._prefix!r}" if self._prefix else "no reader is plugged in")

@@ -114,7 +114,9 @@ class Delivery:
     def last_receipt(self) -> tuple[str, int] | None:
         """Return when the last receipt came and how far it reaches."""
         with database.translated():
-            row = self._db.execute("SELECT received_at, through FROM delivery WHERE receipt NOT NULL").fetchone()
+            row: tuple[str, int] | None = self._db.execute(
+                "SELECT received_at, through FROM delivery WHERE receipt NOT NULL"
+            ).fetchone()
         return row
 
     def backlog(self) -> tuple[int, str | None]:
@@ -125,3 +127,9 @@ class Delivery:
                 " FROM event, delivery WHERE sequence > through"
             ).fetchone()
         return row
+
+    def tallies(self, day: str) -> dict[str, int]:
+        """Return how many visits of ``day`` (YYYY-MM-DD) ended in which verdict."""
+        query = "SELECT verdict, count(*) FROM event WHERE time BETWEEN ? AND ? AND verdict NOT NULL GROUP BY verdict"
+        with database.translated():
+            return dict(self._db.execute(query, (day, day + "~")))

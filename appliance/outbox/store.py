@@ -21,7 +21,7 @@ from appliance.outbox import database
 from appliance.ports import Attendance, Moment
 
 DATABASE_NAME = "station.db"
-_ROW = "sequence, chain, type, time, hash, jws"
+_ROW = "SELECT sequence, chain, type, time, hash, jws FROM event"
 
 
 @dataclass(frozen=True)
@@ -161,12 +161,12 @@ class Outbox:
         """Return every stored event, oldest first."""
         through = self._through()
         with database.translated():
-            for row in self._db.execute(f"SELECT {_ROW} FROM event ORDER BY sequence"):
+            for row in self._db.execute(_ROW + " ORDER BY sequence"):
                 yield _row(row, through)
 
     def row(self, sequence: int) -> Row | None:
         """Return one stored event."""
-        row = self._first(f"SELECT {_ROW} FROM event WHERE sequence = ?", sequence)
+        row = self._first(_ROW + " WHERE sequence = ?", sequence)
         return _row(row, self._through()) if row else None
 
     def status(self) -> dict[str, Any]:
@@ -184,12 +184,6 @@ class Outbox:
             "last_receipt": receipt,
             "frozen": frozen,
         }
-
-    def tallies(self, day: str) -> dict[str, int]:
-        """Return how many visits of ``day`` (YYYY-MM-DD) ended in which verdict."""
-        query = "SELECT verdict, count(*) FROM event WHERE time BETWEEN ? AND ? AND verdict NOT NULL GROUP BY verdict"
-        with database.translated():
-            return dict(self._db.execute(query, (day, day + "~")))
 
     def _first(self, query: str, *values: object) -> tuple[Any, ...] | None:
         with database.translated():

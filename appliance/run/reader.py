@@ -31,11 +31,14 @@ class WorkerReader:
 
     Args:
         name_prefix: start of the reader's name; empty for any reader.
+        allowed: starts of the names of readers that may be used at all; empty allows every reader.
         read_deadline_s: how long one read may take.
     """
 
-    def __init__(self, name_prefix: str = "", read_deadline_s: float = READ_DEADLINE_S) -> None:
-        self._prefix = name_prefix
+    def __init__(
+        self, name_prefix: str = "", allowed: Sequence[str] = (), read_deadline_s: float = READ_DEADLINE_S
+    ) -> None:
+        self._names = [name_prefix, *allowed]
         self._read_deadline_s = read_deadline_s
         self._worker: subprocess.Popen[bytes] | None = None
         self._unread = b""
@@ -96,7 +99,7 @@ class WorkerReader:
     def _start(self) -> None:
         self._kill()
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "appliance.run.worker", self._prefix],
+            [sys.executable, "-m", "appliance.run.worker", *self._names],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -60,12 +60,12 @@ def answer(reader: SlotReader, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": type(error).__name__, **detail}
 
 
-def main(name_prefix: str) -> int:
+def main(name_prefix: str, *allowed: str) -> int:
     """Serve requests until standard input ends. Source of the requests: ``run.reader``."""
     from appliance.hardware.pcsc import PcscSlot
 
     logging.basicConfig(stream=sys.stderr, format="<%(levelno)s>reader-worker: %(message)s", level=logging.INFO)
-    slot = PcscSlot(name_prefix)
+    slot = PcscSlot(name_prefix, allowed)
     reader = SlotReader(slot)
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(reader, json.loads(line))) + "\n")
@@ -105,4 +105,4 @@ def _unpack_date(packed: dict[str, Any] | None) -> CardDate | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
+    sys.exit(main(*sys.argv[1:] or [""]))

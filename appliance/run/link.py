@@ -1,0 +1,203 @@
+"""The link process: network, TLS key, the state database. No card, no panel, no event key.
+
+One loop: wait for a nudge, for MQTT or for a time; take what happened; publish what the window allows; say the
+status. A paho thread that died, or a database that fails, ends the process, and systemd starts it anew.
+"""
+
+import json
+import logging
+import select
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from appliance.config import Settings
+from appliance.events import strict_json
+from appliance.events.sign import KeySet
+from appliance.hardware.clock import THAI_TIME
+from appliance.link import status as link_status
+from appliance.link.inbox import Inbox
+from appliance.link.mqtt import (
+    NO_MATCHING_SUBSCRIBERS,
+    SESSION_TAKEN_OVER,
+    Acknowledged,
+    Address,
+    Connected,
+    Disconnected,
+    Happening,
+    MqttLine,
+    Received,
+)
+from appliance.link.window import Window
+from appliance.outbox.delivery import Delivery
+from appliance.outbox.store import DATABASE_NAME
+from appliance.run.logs import set_up_logging
+from appliance.run.notify import SystemdNotifier
+from appliance.run.nudge import Ear
+from appliance.run.papers import agency_keys
+from appliance.run.stop import StopSignal
+
+MAX_BUNDLE_EVENTS = 32
+MAX_BUNDLE_BYTES = 32 * 1024
+STATUS_EVERY_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Link:
+    """The loop's state."""
+
+    def __init__(self, settings: Settings, state: Path, ear: Ear) -> None:
+        self._prefix = f"cs/1/{settings.station.agency}/{settings.station.id}/"
+        self._delivery = Delivery.open(state / DATABASE_NAME)
+        self._boot = self._delivery.next_boot()
+        self._inbox = Inbox(self._prefix, settings.station.id, KeySet(agency_keys(state)["keys"]), self._delivery)
+        will = (f"{self._prefix}status", link_status.will(self._boot, _now()))
+        self._line = MqttLine(_address(settings, state), will, ear.wake)
+        self._window = Window(through=self._delivery.standing().through)
+        self._alarms: set[str] = set()
+        self._said: dict[str, Any] = {}
+        self._say_at_s = 0.0
+
+    def start(self) -> None:
+        """Connect."""
+        self._line.start()
+
+    def stop(self) -> None:
+        """Say goodbye and close the database."""
+        if self._window.in_flight:
+            last = {**self._said, "state": "maintenance", "boot": self._boot, "since": _now().isoformat("T", "seconds")}
+            self._line.publish(f"{self._prefix}status", strict_json.encode(last), retain=True)
+        self._line.stop()
+        self._delivery.close()
+
+    def turn(self) -> float:
+        """Do what there is to do; return how long to wait at most. Raises StoreError, RuntimeError."""
+        for happening in self._line.take():
+            self._take(happening)
+        if not self._line.is_alive():
+            raise RuntimeError("the network thread died")
+        head = self._publish()
+        self._say()
+        return min(self._window.wait_s(head, time.monotonic()), STATUS_EVERY_S)
+
+    def _take(self, happening: Happening) -> None:
+        match happening:
+            case Connected(in_flight):
+                _log.info("connected")
+                self._alarms.discard("not_authorised")
+                self._line.subscribe(self._inbox.topics())
+                self._window.connected(in_flight)
+                self._said = {}
+            case Disconnected(reason, words):
+                _log.warning("not connected: %s", words)
+                self._window.disconnected()
+                self._alarm_if(reason == SESSION_TAKEN_OVER, "session_taken_over")
+            case Acknowledged(mid, reason):
+                self._acknowledged(mid, reason)
+            case Received():
+                self._received(happening)
+
+    def _acknowledged(self, mid: int, reason: int) -> None:
+        self._alarm_if(reason == NO_MATCHING_SUBSCRIBERS, "nobody_listens")
+        self._alarm_if(reason >= 0x80, "not_authorised")
+        is_taken = reason != NO_MATCHING_SUBSCRIBERS and reason < 0x80
+        self._window.acknowledged(mid, is_taken, time.monotonic())
+
+    def _received(self, message: Received) -> None:
+        if message.topic == f"{self._prefix}receipt":
+            receipt = self._inbox.take_receipt(message.payload, _now())
+            standing = self._delivery.standing()
+            if receipt and receipt.through == standing.through and not standing.frozen:
+                self._alarms.discard("nobody_listens")
+                self._window.received(standing.through, receipt.window, receipt.min_gap_ms)
+                if receipt.missing and not message.is_retained:
+                    self._window.resend_from(receipt.missing[0][0])
+            if standing.frozen:
+                _log.error("the queue is frozen: %s", standing.frozen)
+        elif message.topic.startswith(f"{self._prefix}document/"):
+            self._inbox.take_document(message.topic, message.payload)
+
+    def _publish(self) -> int:
+        standing = self._delivery.standing()
+        while not standing.frozen and (span := self._window.next_after(standing.head, time.monotonic())):
+            after, limit = span
+            bundle = _bundle(self._delivery.events(after, min(limit, MAX_BUNDLE_EVENTS)))
+            if not bundle:
+                break
+            payload = "\n".join(jws for _, jws in bundle).encode()
+            mid = self._line.publish(f"{self._prefix}event", payload)
+            if mid is None:
+                break
+            self._window.published(bundle[-1][0], mid, time.monotonic())
+        return standing.head
+
+    def _say(self) -> None:
+        now_s = time.monotonic()
+        if not self._window.in_flight or (self._said and now_s < self._say_at_s):
+            return
+        self._say_at_s = now_s + STATUS_EVERY_S
+        boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        said = link_status.status(self._delivery, self._boot, _now(), boot_s, self._alarms | self._inbox.alarms)
+        if _without_ages(said) != _without_ages(self._said):
+            self._line.publish(f"{self._prefix}status", strict_json.encode(said), retain=True)
+        self._said = said
+
+    def _alarm_if(self, is_raised: bool, name: str) -> None:
+        if is_raised and name not in self._alarms:
+            _log.error("alarm: %s", name)
+            self._alarms.add(name)
+
+
+def main(settings: Settings, state: Path, runtime: Path) -> int:
+    """Run until SIGTERM. Raises DeliveryError, StoreError, ConfigError where it cannot start or go on."""
+    set_up_logging("link")
+    runtime.mkdir(parents=True, exist_ok=True)
+    ear = Ear(runtime)
+    notifier = SystemdNotifier()
+    link = Link(settings, state, ear)
+    stop = StopSignal(ear.wake)
+    link.start()
+    notifier.ready("started")
+    while not stop.is_set:
+        wait_s = link.turn()
+        notifier.alive()
+        select.select(ear.filenos(), [], [], wait_s)
+        ear.drain()
+    notifier.stopping()
+    link.stop()
+    return 0
+
+
+def _bundle(events: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return the first events that fit into one message."""
+    size_bytes, bundle = -1, list[tuple[int, str]]()
+    for sequence, jws in events:
+        size_bytes += len(jws) + 1
+        if bundle and size_bytes > MAX_BUNDLE_BYTES:
+            break
+        bundle.append((sequence, jws))
+    return bundle
+
+
+def _without_ages(status: dict[str, Any]) -> str:
+    backlog = {"count": status.get("backlog", {}).get("count")}
+    return json.dumps({**status, "backlog": backlog, "last_receipt": None}, sort_keys=True)
+
+
+def _address(settings: Settings, state: Path) -> Address:
+    link = settings.link
+    return Address(
+        host=link.host,
+        port=link.port,
+        client_id=settings.station.id,
+        ca=state / link.ca,
+        certificate=state / link.certificate,
+        key=state / link.key,
+        keepalive_s=link.keepalive_s,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(THAI_TIME)

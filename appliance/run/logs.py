@@ -1,0 +1,19 @@
+"""Logging for systemd: one line an entry on standard error, with the priority prefix of sd-daemon(3)."""
+
+import logging
+import sys
+
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        priority = _PRIORITIES.get(record.levelno, 7)
+        return f"<{priority}>{super().format(record)}".replace("\n", f"\n<{priority}>")
+
+
+def set_up_logging(process: str) -> None:
+    """Log to standard error as ``process``."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(f"{process}: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

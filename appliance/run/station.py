@@ -1,0 +1,126 @@
+"""The station process: reader worker, panel, event key, outbox. No network.
+
+It shows the first screen before it loads the rest, then serves one person after the other. What ``flow.serve``
+passes on is met here: no reader (say so, try again) and nothing durable (say so, take no more cards).
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from appliance.config import Settings
+from appliance.errors import CardStationError, ConfigError, ReaderUnavailable, StoreError
+from appliance.flow import serve
+from appliance.panel.screens import Screen, State
+from appliance.ports import Panel
+from appliance.run.logs import set_up_logging
+from appliance.run.notify import SystemdNotifier
+from appliance.run.stop import StopSignal
+
+if TYPE_CHECKING:
+    from appliance.run.wiring import Parts
+
+SAY_EVERY_S = 60.0
+RETRY_S = (0.5, 1.0, 2.0, 5.0)
+LINGER_S = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+def main(settings: Settings, state: Path, runtime: Path) -> int:
+    """Run until SIGTERM. Raises CardStationError where it cannot start."""
+    from appliance.run.wiring import build, build_panel
+
+    set_up_logging("station")
+    runtime.mkdir(parents=True, exist_ok=True)
+    stop = StopSignal()
+    panel = build_panel(settings, runtime)
+    panel.show(Screen(State.STARTING))
+    try:
+        parts = build(settings, state, runtime, panel)
+    except CardStationError as error:
+        _linger(panel, error, stop)
+        panel.close()
+        raise
+    try:
+        Station(parts, stop).run()
+    finally:
+        parts.close()
+    return 0
+
+
+class Station:
+    """Serves people until it is told to stop."""
+
+    def __init__(self, parts: "Parts", stop: StopSignal) -> None:
+        self._parts = parts
+        self._stop = stop
+        self._notifier = SystemdNotifier()
+        self._said: dict[str, object] = {}
+        self._said_s = 0.0
+        self._since = ""
+
+    def run(self) -> None:
+        """Serve one after the other."""
+        failures = 0
+        while not self._stop.is_set:
+            try:
+                self._say("ok")
+                self._notifier.ready(f"serving {self._parts.profile.id}")
+                serve(self._parts.world, self._parts.profile, self._keep_waiting)
+                failures = 0
+            except ReaderUnavailable as error:
+                self._say(type(error).__name__)
+                self._wait(State.NO_READER, error, RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+            except StoreError as error:
+                self._wait_until_durable(error)
+        self._notifier.stopping()
+
+    def _keep_waiting(self) -> bool:
+        self._notifier.alive()
+        self._say("ok")
+        return not self._stop.is_set
+
+    def _wait(self, state: State, error: CardStationError, wait_s: float) -> None:
+        _log.warning("%s: %s", error.code, error)
+        self._parts.panel.show(Screen(state, code=error.code))
+        _sleep(wait_s, self._stop, self._notifier)
+
+    def _wait_until_durable(self, error: StoreError) -> None:
+        """Take no card until the database takes a commit again."""
+        while not self._stop.is_set:
+            self._wait(State.CANNOT_STORE, error, RETRY_S[-1])
+            try:
+                self._said_s = 0.0
+                self._say("ok")
+            except StoreError as still:
+                error = still
+            else:
+                return
+
+    def _say(self, reader: str) -> None:
+        """Leave word for the link: at once on a change, else once a minute."""
+        said, now_s = self._parts.state(reader), time.clock_gettime(time.CLOCK_BOOTTIME)
+        if said == self._said and now_s - self._said_s < SAY_EVERY_S:
+            return
+        if said["state"] != self._said.get("state"):
+            self._since = self._parts.world.clock.now().time.isoformat(timespec="seconds")
+        self._parts.outbox.say({**said, "since": self._since, "monotonic_s": now_s})
+        self._said, self._said_s = said, now_s
+
+
+def _linger(panel: Panel, error: CardStationError, stop: StopSignal) -> None:
+    """Say why it does not start, long enough to be read."""
+    _log.error("%s: %s", error.code, error)
+    state = State.BAD_CONFIG if isinstance(error, ConfigError) else State.NOT_ENROLLED
+    panel.show(Screen(state, code=error.code))
+    _sleep(LINGER_S, stop, SystemdNotifier())
+
+
+def _sleep(wait_s: float, stop: StopSignal, notifier: SystemdNotifier) -> None:
+    end_s = time.monotonic() + wait_s
+    while not stop.is_set and time.monotonic() < end_s:
+        notifier.alive()
+        time.sleep(0.1)

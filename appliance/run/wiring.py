@@ -1,0 +1,154 @@
+"""Builds the station's parts from its settings: the only place that knows which class stands behind which joint."""
+
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from appliance import __version__
+from appliance.config import Display, Settings
+from appliance.errors import ConfigError, VerificationError
+from appliance.events.cloud_event import Origin
+from appliance.events.document import Document
+from appliance.events.roster import Roster
+from appliance.events.sign import KeySet
+from appliance.events.writer import EventWriter
+from appliance.flow import SignedRoster, World
+from appliance.hardware.clock import SystemClock
+from appliance.outbox.store import DATABASE_NAME, Outbox
+from appliance.ports import Clock
+from appliance.run.nudge import Nudge
+from appliance.run.panel import PanelThread
+from appliance.run.papers import agency_keys, event_signer, sealing_keys
+from appliance.run.reader import WorkerReader
+from appliance.services.profile import Profile, parse, shipped
+
+SIMULATED_CLOCK = "CARD_STATION_SIMULATED_CLOCK"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the station process holds."""
+
+    world: World
+    profile: Profile
+    outbox: Outbox
+    panel: PanelThread
+    reader: WorkerReader
+
+    def state(self, reader: str) -> dict[str, Any]:
+        """Return what the station says of itself, without times.
+
+        Args:
+            reader: ``ok`` or the name of what is wrong with it.
+        """
+        clock = self.world.clock.now()
+        is_ready = reader == "ok" and self.panel.state != "failed"
+        profile = self.profile
+        return {
+            "state": "ready" if is_ready else "degraded",
+            "versions": {"software": __version__},
+            "service": {"id": profile.id, "version": profile.version, "sha256": profile.sha256},
+            "reader": reader,
+            "panel": self.panel.state,
+            "clock": {"quality": clock.quality},
+        }
+
+    def close(self) -> None:
+        """End the worker, clear the panel, close the database."""
+        self.reader.close()
+        self.panel.close()
+        self.outbox.close()
+
+
+class RosterSource:
+    """The roster in force, verified anew whenever the document changed.
+
+    Args:
+        outbox: holds the newest signed document.
+        keys: the agency's public signature keys.
+        station: our id.
+    """
+
+    def __init__(self, outbox: Outbox, keys: KeySet, station: str) -> None:
+        self._outbox = outbox
+        self._keys = keys
+        self._station = station
+        self._jws: str | None = None
+        self._roster: SignedRoster | None = None
+
+    def __call__(self) -> SignedRoster | None:
+        """Return it; None where there is none that holds."""
+        jws = self._outbox.document("roster")
+        if jws != self._jws:
+            self._jws, self._roster = jws, self._open(jws) if jws else None
+        return self._roster
+
+    def _open(self, jws: str) -> SignedRoster | None:
+        try:
+            document = Document.open(jws, self._keys, "roster", self._station)
+            return SignedRoster(Roster.from_document(document), document.expires_at)
+        except VerificationError:
+            return None
+
+
+def build_panel(settings: Settings, runtime: Path, clock: Clock | None = None) -> PanelThread:
+    """Build the panel that the settings name: the real one, the virtual one, or none."""
+    panel, now = settings.panel, clock or SystemClock()
+    pins = (panel.buttons, panel.leds, panel.buzzer)
+    if panel.display is Display.VIRTUAL:
+        from appliance.simulate.panel import VirtualPanel
+
+        virtual = VirtualPanel(runtime, *pins)
+        return PanelThread(virtual.display, virtual.signals, lambda: now.now().time, settings.station.language)
+    from appliance.hardware.gpio import GpioSignals
+    from appliance.hardware.oled import Oled
+
+    display = Oled(panel.address, panel.rotate) if panel.display is Display.SSD1306 else None
+    return PanelThread(display, GpioSignals(*pins), lambda: now.now().time, settings.station.language)
+
+
+def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) -> Parts:
+    """Build everything else. Raises ConfigError, StoreError, SigningError."""
+    keys = agency_keys(state)
+    signer = event_signer(state)
+    profile = _profile(settings.service.id)
+    outbox = Outbox.open(state / DATABASE_NAME, max_bytes=settings.outbox.max_bytes, on_append=Nudge(runtime))
+    outbox.head()  # a station without a chain must not look ready
+    reader = WorkerReader(settings.reader.name, settings.reader.allow)
+    world = World(
+        reader=reader,
+        panel=panel,
+        clock=_clock(),
+        outbox=outbox,
+        writer=EventWriter(
+            Origin(settings.station.agency, settings.station.id, __version__), signer, sealing_keys(keys)
+        ),
+        roster=RosterSource(outbox, KeySet(keys["keys"]), settings.station.id),
+    )
+    return Parts(world, profile, outbox, panel, reader)
+
+
+def _clock() -> Clock:
+    if os.environ.get(SIMULATED_CLOCK):
+        from appliance.simulate.clock import SimulatedClock
+
+        return SimulatedClock(SystemClock())
+    return SystemClock()
+
+
+def _profile(service_id: str) -> Profile:
+    profiles = [*shipped(), *_demonstrations(service_id)]
+    for profile in profiles:
+        if profile.id == service_id:
+            return profile
+    known = ", ".join(profile.id for profile in profiles)
+    raise ConfigError([f"[service] id: no service {service_id!r}; there is {known}"])
+
+
+def _demonstrations(service_id: str) -> list[Profile]:
+    if not service_id.startswith("demo."):
+        return []
+    folder = files("appliance.simulate")
+    return [parse(entry.read_bytes(), entry.name) for entry in folder.iterdir() if entry.name.endswith(".toml")]

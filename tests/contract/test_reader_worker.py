@@ -1,0 +1,141 @@
+"""The reader worker against a real pcscd: deadlines, a killed worker, a restarted pcscd, a late pcscd."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.cards.thai_id import Field
+from appliance.errors import CardDeadline, CardServiceDown, ReaderUnavailable
+from appliance.ports import Insertion
+from appliance.run.reader import WorkerReader
+from appliance.simulate.card import MuteCard, ThaiCard, VpcdCard
+from appliance.simulate.pcscd import PrivatePcscd
+from appliance.simulate.persons import person
+
+ATTENDANCE = [Field.CITIZEN_ID]
+
+
+@pytest.fixture
+def pcscd(tmp_path: Path) -> Iterator[PrivatePcscd]:
+    daemon = PrivatePcscd(tmp_path)
+    daemon.start()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def reader() -> Iterator[WorkerReader]:
+    worker = WorkerReader("Virtual PCD", read_deadline_s=1.0)
+    yield worker
+    worker.close()
+
+
+def wait_card(reader: WorkerReader, patience_s: float = 10.0) -> Insertion:
+    """Wait for a card as the station does: through every outage."""
+    end_s = time.monotonic() + patience_s
+    while time.monotonic() < end_s:
+        try:
+            insertion = reader.wait_card(0.5)
+        except ReaderUnavailable:
+            time.sleep(0.1)
+            continue
+        if insertion is not None:
+            return insertion
+    raise AssertionError("no card was seen")
+
+
+def test_a_card_is_read_in_another_process(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    card = VpcdCard(ThaiCard(person(4)))
+    card.insert()
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(4).citizen_id
+    card.remove()
+    assert reader.wait_removed(2.0)
+
+
+def test_a_mute_card_costs_one_deadline_and_the_next_card_is_read(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    mute = VpcdCard(MuteCard())
+    mute.insert()
+    wait_card(reader)
+    before_s = time.monotonic()
+    with pytest.raises(CardDeadline):
+        reader.read(ATTENDANCE)
+    assert time.monotonic() - before_s < 3.0
+    assert reader.wait_removed(0.2) is False, "the mute card is still in and must not be taken for a new one"
+    assert reader.wait_card(0.2) is None
+    mute.remove()
+    assert reader.wait_removed(5.0)
+    card = VpcdCard(ThaiCard(person(5)))
+    time.sleep(0.5)
+    card.insert()
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(5).citizen_id
+    card.remove()
+
+
+def test_a_killed_worker_is_replaced(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    assert reader.wait_card(0.1) is None
+    worker = reader._worker
+    assert worker is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    card = VpcdCard(ThaiCard(person(6)))
+    card.insert()
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(6).citizen_id
+    card.remove()
+
+
+def test_a_stopped_worker_does_not_stop_us(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    assert reader.wait_card(0.1) is None
+    worker = reader._worker
+    assert worker is not None
+    os.kill(worker.pid, signal.SIGSTOP)
+    with pytest.raises(CardServiceDown):
+        reader.wait_card(0.1)
+    assert reader.wait_card(0.1) is None
+
+
+def test_pcscd_that_is_not_there_is_said_and_waited_for(tmp_path: Path, reader: WorkerReader) -> None:
+    with pytest.raises(CardServiceDown):
+        reader.wait_card(0.1)
+    with PrivatePcscd(tmp_path):
+        assert reader.wait_card(0.5) is None
+
+
+def test_a_card_that_stayed_in_over_a_restart_of_pcscd_is_not_new(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    card = VpcdCard(ThaiCard(person(8)))
+    card.insert()
+    first = wait_card(reader)
+    pcscd.kill()
+    card.remove()
+    with pytest.raises(ReaderUnavailable):
+        reader.wait_removed(5.0)
+    pcscd.start()
+    card.insert()
+    time.sleep(0.6)
+    assert reader.wait_removed(0.5) is False
+    assert reader.wait_card(0.5) is None
+    card.remove()
+    time.sleep(0.6)
+    card.insert()
+    assert wait_card(reader).number > first.number
+    card.remove()
+
+
+def test_twenty_restarts_of_pcscd_leave_the_worker_reading(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    for _ in range(20):
+        pcscd.kill()
+        with pytest.raises(ReaderUnavailable):
+            for _ in range(20):
+                reader.wait_card(0.1)
+        pcscd.start()
+    card = VpcdCard(ThaiCard(person(9)))
+    card.insert()
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(9).citizen_id
+    card.remove()

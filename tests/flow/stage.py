@@ -1,0 +1,115 @@
+"""A whole station in one process: real cards code, checks, crypto and SQLite; a slot in memory, a recording panel."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from appliance.events.cloud_event import Origin
+from appliance.events.document import Document
+from appliance.events.roster import Roster, roster_body
+from appliance.events.seal import generate_sealing_key, open_seal, public_sealing_key
+from appliance.events.sign import EVENT_TYPE, KeySet, Signer
+from appliance.events.writer import EventWriter
+from appliance.flow import SignedRoster, World, serve
+from appliance.hardware.clock import SystemClock
+from appliance.outbox.store import Outbox, Row
+from appliance.outbox.verify import verify
+from appliance.panel.screens import Screen
+from appliance.run.worker import SlotReader
+from appliance.services.profile import Profile, shipped
+from appliance.simulate.card import InMemorySlot, VirtualCard
+from appliance.simulate.clock import SimulatedClock
+from appliance.simulate.panel import RecordingPanel
+from appliance.simulate.persons import person
+
+ATTENDANCE = next(profile for profile in shipped() if profile.id == "school.attendance")
+MEMBERS = [person(serial).citizen_id for serial in (1, 2, 3)]
+ROSTER_BODY = roster_body("school-1", "2026-11-22", MEMBERS)
+
+
+def signed_roster(expires_in: timedelta = timedelta(days=30)) -> SignedRoster:
+    now = datetime.now(UTC)
+    document = Document("roster", 42, now, now + expires_in, ("*",), ROSTER_BODY)
+    return SignedRoster(Roster.from_document(document), document.expires_at)
+
+
+@dataclass
+class Stage:
+    """The station and the person in front of it.
+
+    Args:
+        folder: for the state database.
+    """
+
+    folder: Path
+    profile: Profile = ATTENDANCE
+    roster: SignedRoster | None = field(default_factory=signed_roster)
+    signer: Signer = field(default_factory=Signer.generate)
+    duty: dict[str, Any] = field(default_factory=generate_sealing_key)
+    escrow: dict[str, Any] = field(default_factory=generate_sealing_key)
+    clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(SystemClock()))
+    slot: InMemorySlot = field(default_factory=InMemorySlot)
+    panel: RecordingPanel = field(default_factory=RecordingPanel)
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox.open(self.folder / "station.db", create=True)
+        self.outbox.start_chain(self.signer.kid, datetime.now(UTC))
+
+    def restart(self) -> None:
+        """What a new process begins with: the database, and nothing else."""
+        self.outbox.close()
+        self.outbox = Outbox.open(self.folder / "station.db")
+        card, self.slot = self.slot.card, InMemorySlot()
+        if card is not None:
+            self.slot.insert(card)
+
+    def world(self) -> World:
+        recipients = [public_sealing_key(self.duty, "duty"), public_sealing_key(self.escrow, "escrow")]
+        return World(
+            reader=SlotReader(self.slot),
+            panel=self.panel,
+            clock=self.clock,
+            outbox=self.outbox,
+            writer=EventWriter(Origin("obec", "bkk-001", "0.1.0"), self.signer, recipients),
+            roster=lambda: self.roster,
+        )
+
+    def visit(self, card: VirtualCard) -> Screen:
+        """Put a card in, take it out when the verdict shows, and return the verdict."""
+        self.slot.insert(card)
+        world = self.world()
+        serve(replace(world, panel=_PullWhenShown(self)), self.profile, lambda: self.slot.card is not None)
+        return self.panel.screens[-1]
+
+    def later(self, **time: float) -> None:
+        self.clock.shift += timedelta(**time)
+
+    def rows(self) -> list[Row]:
+        return list(self.outbox.rows())
+
+    def events(self) -> list[dict[str, Any]]:
+        keys = KeySet([self.signer.public("event")])
+        return [keys.verify(row.jws, EVENT_TYPE, "event") for row in self.rows()]
+
+    def problems(self) -> list[str]:
+        return verify(self.outbox.rows(), KeySet([self.signer.public("event")]), self.signer.kid)
+
+    def opened(self, event: dict[str, Any], key: dict[str, Any] | None = None) -> dict[str, Any]:
+        context = f"{event['source']}|{event['chain']}|{int(event['sequence'])}"
+        return open_seal(event["data"]["sealed"], key or self.duty, context)
+
+
+class _PullWhenShown:
+    """The person: takes the card out as soon as a verdict shows."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def show(self, screen: Screen) -> None:
+        self._stage.panel.show(screen)
+        if screen.reference:
+            self._stage.slot.remove()
+
+    def pressed(self) -> Any:
+        return self._stage.panel.pressed()
