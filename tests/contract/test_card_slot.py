@@ -23,7 +23,8 @@ ATTENDANCE = [Field.CITIZEN_ID]
 class Hand(Protocol):
     """What a person does with cards."""
 
-    slot: CardSlot
+    @property
+    def slot(self) -> CardSlot: ...
 
     def insert(self, card: VirtualCard) -> None: ...
 
@@ -32,13 +33,17 @@ class Hand(Protocol):
 
 class InMemoryHand:
     def __init__(self) -> None:
-        self.slot = InMemorySlot()
+        self._memory = InMemorySlot()
+
+    @property
+    def slot(self) -> CardSlot:
+        return self._memory
 
     def insert(self, card: VirtualCard) -> None:
-        self.slot.insert(card)
+        self._memory.insert(card)
 
     def remove(self) -> None:
-        self.slot.remove()
+        self._memory.remove()
 
 
 class PcscHand:
@@ -47,8 +52,16 @@ class PcscHand:
     def __init__(self) -> None:
         from appliance.hardware.pcsc import PcscSlot
 
-        self.slot = PcscSlot("Virtual PCD")
+        self._pcsc = PcscSlot("Virtual PCD")
         self._card: VpcdCard | None = None
+
+    @property
+    def slot(self) -> CardSlot:
+        return self._pcsc
+
+    def close(self) -> None:
+        self.remove()
+        self._pcsc.close()
 
     def insert(self, card: VirtualCard) -> None:
         self.remove()
@@ -70,8 +83,7 @@ def hand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hand]:
     with PrivatePcscd(tmp_path):
         real = PcscHand()
         yield real
-        real.remove()
-        real.slot.close()
+        real.close()
 
 
 def test_an_empty_slot_gives_no_insertion(hand: Hand) -> None:
