@@ -1,0 +1,131 @@
+"""The agency's directory: where each file lies, and the two ways of writing one (for all to read, or for us alone).
+
+::
+
+    keys/    receipt.jwk document.jwk duty.jwk escrow.jwk ca.key       0700, files 0600
+    tls/     server, agency-ingest, agency-desk: .pem and .key         0700, files 0600
+    public/  agency.jwks stations.jwks ca.pem                          what a verifier needs, no secret
+    broker/  mosquitto.conf acl data/
+    agency.sqlite3
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import ConfigError
+from appliance.events import strict_json
+from appliance.events.sign import Jwk
+
+DEFAULT_HOME = "/var/lib/card-agency"
+KEY_NAMES = ("receipt", "document", "duty", "escrow")
+
+
+@dataclass(frozen=True)
+class Home:
+    """The directory of one agency.
+
+    Args:
+        path: absolute.
+    """
+
+    path: Path
+
+    @classmethod
+    def find(cls, chosen: str | None, environment: Mapping[str, str]) -> "Home":
+        """Return the chosen home, else ``$CARD_AGENCY_HOME``, else ``/var/lib/card-agency``."""
+        return cls(Path(chosen or environment.get("CARD_AGENCY_HOME") or DEFAULT_HOME).absolute())
+
+    @property
+    def keys(self) -> Path:
+        """Return the directory of private keys."""
+        return self.path / "keys"
+
+    @property
+    def tls(self) -> Path:
+        """Return the directory of the agency's own certificates and their keys."""
+        return self.path / "tls"
+
+    @property
+    def public(self) -> Path:
+        """Return the directory of public documents."""
+        return self.path / "public"
+
+    @property
+    def broker(self) -> Path:
+        """Return the directory of the broker's configuration and data."""
+        return self.path / "broker"
+
+    @property
+    def database(self) -> Path:
+        """Return the database file."""
+        return self.path / "agency.sqlite3"
+
+    def require(self) -> None:
+        """Check that an agency lives here.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if not self.database.is_file():
+            raise ConfigError([f"no agency in {self.path}: run 'card-agency init', or name its --home"])
+
+    def is_taken(self) -> bool:
+        """Say whether anything of an agency lies here already."""
+        return any(part.exists() for part in (self.keys, self.tls, self.public, self.broker, self.database))
+
+    def key(self, name: str) -> Jwk:
+        """Return one private key, by its name without ``.jwk``.
+
+        Raises:
+            ConfigError: the file is away, unreadable, or holds no key.
+        """
+        return _read_json(self.keys / f"{name}.jwk")
+
+    def public_keys(self) -> list[Jwk]:
+        """Return the agency's public keys."""
+        return read_jwks(self.public / "agency.jwks")
+
+
+def read_jwks(path: Path) -> list[Jwk]:
+    """Return the keys of a JWK set.
+
+    Raises:
+        ConfigError: the file is away, unreadable, or no JWK set.
+    """
+    keys = _read_json(path).get("keys")
+    if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+        raise ConfigError([f"{path} is not a JWK set"])
+    return keys
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return strict_json.decode_object(path.read_bytes())
+    except OSError as error:
+        raise ConfigError([f"cannot read {path}: {error.strerror}"]) from None
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read; fails where it exists."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def write_public(path: Path, content: str) -> None:
+    """Write or replace a file that all may read; a reader sees the old or the new one, never half."""
+    draft = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.chmod(0o644)
+    draft.replace(path)
+
+
+def jwks_text(keys: list[Jwk]) -> str:
+    """Return a JWK set as published."""
+    return json.dumps({"keys": keys}, indent=1, ensure_ascii=False) + "\n"

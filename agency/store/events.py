@@ -1,0 +1,52 @@
+"""Reading events: lists for an operator, one event, and the rows of a day for a report."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from agency.store.chains import Event
+from agency.store.database import Connection
+from agency.store.tables import event
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which events.
+
+    Args:
+        station: of this station only.
+        day: of this Thai calendar day only.
+        limit: at most so many, the newest; None for all.
+    """
+
+    station: str | None = None
+    day: str | None = None
+    limit: int | None = None
+
+
+def select_events(connection: Connection, selection: Selection) -> list[Event]:
+    """Return the chosen events, oldest first."""
+    query = select(event).order_by(event.c.received_at.desc(), event.c.chain.desc(), event.c.sequence.desc())
+    if selection.station is not None:
+        query = query.where(event.c.station == selection.station)
+    if selection.day is not None:
+        query = query.where(event.c.day == selection.day)
+    rows = connection.execute(query.limit(selection.limit)).all()
+    return [Event(*row) for row in reversed(rows)]
+
+
+def find_event(connection: Connection, chain_id: str, sequence: int) -> Event | None:
+    """Return one event, or None."""
+    query = select(event).where(event.c.chain == chain_id, event.c.sequence == sequence)
+    row = connection.execute(query).first()
+    return Event(*row) if row else None
+
+
+def accepted_visits(connection: Connection, day: str, type_prefix: str) -> Iterator[Event]:
+    """Yield the accepted events of one Thai day whose type starts with ``type_prefix``, by station and place."""
+    query = select(event).where(
+        event.c.day == day, event.c.verdict == "accepted", event.c.type.startswith(type_prefix, autoescape=True)
+    )
+    for row in connection.execute(query.order_by(event.c.station, event.c.chain, event.c.sequence)):
+        yield Event(*row)

@@ -1,0 +1,63 @@
+"""Rosters: sealed members and the digests that go to stations. Versions count through all sets and never go down."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, insert, select
+
+from agency.store.database import Connection
+from agency.store.tables import roster, roster_member
+
+
+@dataclass(frozen=True)
+class StoredRoster:
+    """One import of a set.
+
+    Args:
+        version: 1 or more, through all sets.
+        set: id of the set.
+        as_of: date of the data, YYYY-MM-DD.
+        imported_at: RFC 3339.
+        people: how many.
+        body: the body of the roster document.
+    """
+
+    version: int
+    set: str
+    as_of: str
+    imported_at: str
+    people: int
+    body: dict[str, Any]
+
+
+def next_roster_version(connection: Connection) -> int:
+    """Return the version that the next roster gets."""
+    return (connection.execute(select(func.max(roster.c.version))).scalar() or 0) + 1
+
+
+def put_roster(connection: Connection, new: StoredRoster, sealed_members: Iterable[dict[str, Any]]) -> None:
+    """Add a roster with its sealed members, in order."""
+    connection.execute(insert(roster).values(**{**vars(new), "body": json.dumps(new.body)}))
+    rows = [
+        {"version": new.version, "member_index": index, "sealed": json.dumps(sealed)}
+        for index, sealed in enumerate(sealed_members)
+    ]
+    if rows:
+        connection.execute(insert(roster_member), rows)
+
+
+def newest_rosters(connection: Connection) -> list[StoredRoster]:
+    """Return the newest roster of each set, by set."""
+    newest = select(func.max(roster.c.version)).group_by(roster.c.set)
+    rows = connection.execute(select(roster).where(roster.c.version.in_(newest)).order_by(roster.c.set))
+    return [StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, json.loads(r.body)) for r in rows]
+
+
+def sealed_members(connection: Connection, version: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield index and seal of each member of a roster."""
+    query = select(roster_member.c.member_index, roster_member.c.sealed)
+    query = query.where(roster_member.c.version == version).order_by(roster_member.c.member_index)
+    for row in connection.execute(query):
+        yield row.member_index, json.loads(row.sealed)
