@@ -1,0 +1,1 @@
+"""Ingest: receive, verify, commit, move the high-water mark, sign the receipt."""

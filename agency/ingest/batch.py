@@ -1,0 +1,123 @@
+"""One batch: messages in, one transaction, and a tally of what became of each event. No MQTT here.
+
+A line that is not the station's is dropped, counted and logged by station and reason, never by content.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from agency.ingest.commit import Outcome, advance, commit
+from agency.ingest.receipts import Address, Urgency
+from agency.ingest.verification import Finding, KeyRing, Rules, inspect, split_bundle
+from agency.store.chains import find_chain
+from agency.store.database import Connection, Database
+from agency.store.stations import event_keys
+from appliance.errors import VerificationError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What one message brought.
+
+    Args:
+        station: from the topic.
+        payload: the bytes.
+    """
+
+    station: str
+    payload: bytes
+
+
+@dataclass
+class Tally:
+    """What a batch came to.
+
+    Args:
+        outcomes: number of events by station and outcome (``dropped`` is one).
+        urgencies: the receipts to send, and how soon.
+    """
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    urgencies: dict[Address, Urgency] = field(default_factory=dict)
+
+    def count(self, station: str, outcome: str) -> None:
+        """Count one event."""
+        self.outcomes[station, outcome] += 1
+
+    def ask(self, address: Address, urgency: Urgency) -> None:
+        """Ask for a receipt; the most urgent wish counts."""
+        held = self.urgencies.get(address, urgency)
+        self.urgencies[address] = min(held, urgency, key=lambda wish: wish.value)
+
+    def lines(self) -> list[str]:
+        """Return one line for each station: counts, nothing else."""
+        stations = sorted({station for station, _ in self.outcomes})
+        return [f"station {station}: {self._counts(station)}" for station in stations]
+
+    def _counts(self, station: str) -> str:
+        own = sorted((outcome, count) for (name, outcome), count in self.outcomes.items() if name == station)
+        return ", ".join(f"{count} {outcome}" for outcome, count in own)
+
+
+def take(database: Database, rules: Rules, bundles: Iterable[Bundle]) -> Tally:
+    """Verify and commit a batch in one transaction; durable when this returns.
+
+    Raises:
+        DatabaseError: nothing was kept; the stations will send again.
+    """
+    tally = Tally()
+    with database.write() as connection:
+        ring = KeyRing(event_keys(connection))
+        for bundle in bundles:
+            findings = _findings(bundle, ring, rules, tally)
+            for finding in findings:
+                _take_one(connection, finding, len(findings), tally)
+        for address in tally.urgencies:
+            advance(connection, address.chain)
+    return tally
+
+
+def _findings(bundle: Bundle, ring: KeyRing, rules: Rules, tally: Tally) -> list[Finding]:
+    findings = []
+    try:
+        lines = split_bundle(bundle.payload)
+    except VerificationError as error:
+        _drop(bundle.station, error, tally)
+        return []
+    for line in lines:
+        try:
+            findings.append(inspect(line, bundle.station, ring, rules))
+        except VerificationError as error:
+            _drop(bundle.station, error, tally)
+    return findings
+
+
+def _drop(station: str, error: VerificationError, tally: Tally) -> None:
+    tally.count(station, "dropped")
+    _log.warning("station %s: dropped: %s", station, error)
+
+
+def _take_one(connection: Connection, finding: Finding, bundle_size: int, tally: Tally) -> None:
+    outcome = commit(connection, finding)
+    tally.count(finding.station, outcome.value)
+    if outcome is Outcome.QUARANTINED:
+        _log.warning("station %s: quarantined: %s", finding.station, finding.code or "no place of its own")
+    if outcome is Outcome.FORK:
+        _log.error("station %s: fork: this chain needs an operator", finding.station)
+    if finding.position is not None and _owns(connection, finding, finding.position.chain):
+        tally.ask(Address(finding.station, finding.position.chain), _urgency(outcome, bundle_size))
+
+
+def _owns(connection: Connection, finding: Finding, chain_id: str) -> bool:
+    chain = find_chain(connection, chain_id)
+    return chain is not None and chain.kid == finding.kid
+
+
+def _urgency(outcome: Outcome, bundle_size: int) -> Urgency:
+    if outcome is Outcome.DUPLICATE:
+        return Urgency.DUPLICATE
+    return Urgency.BACKLOG if bundle_size > 1 else Urgency.NEW

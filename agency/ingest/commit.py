@@ -1,0 +1,134 @@
+"""Committing events: idempotent, fork-proof, and the high-water mark over every linked position.
+
+What is held first stays. A latecomer that takes the same place with another hash, or that does not link to the
+neighbours that are held, becomes a fork: both are kept, the station is flagged, an operator decides. A finding with
+a code takes its place in the chain, in the quarantine, so it never blocks its neighbours.
+"""
+
+from datetime import datetime
+from enum import Enum
+
+from agency.clock import now_text, thai_day
+from agency.ingest.verification import Finding
+from agency.store import chains
+from agency.store.chains import Chain, Link
+from agency.store.database import Connection
+from agency.store.stations import flag_station
+from appliance.events.chain import Position
+
+
+class Outcome(Enum):
+    """What became of one event."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    FORK = "fork"
+
+
+def commit(connection: Connection, finding: Finding) -> Outcome:
+    """Put one event where it belongs."""
+    position = finding.position
+    if position is None:
+        return _set_aside(connection, finding, finding.code or "bad_position")
+    chain = _chain_for(connection, finding, position)
+    if chain.kid != finding.kid:
+        return _set_aside(connection, finding, "foreign_chain")
+    held = chains.link_at(connection, chain.id, position.sequence)
+    if held is not None:
+        is_same = held.hash == finding.hash
+        return Outcome.DUPLICATE if is_same else _fork(connection, finding, position, "other_hash")
+    if not _links(connection, chain, finding, position):
+        return _fork(connection, finding, position, "unlinked")
+    return _put(connection, finding, position)
+
+
+def advance(connection: Connection, chain_id: str) -> int:
+    """Move the high-water mark over every position that follows; return how many those were.
+
+    Raises:
+        LookupError: no such chain.
+    """
+    chain = chains.find_chain(connection, chain_id)
+    if chain is None:
+        raise LookupError(chain_id)
+    top = Link(chain.high_water, chain.hash, "")
+    for link in chains.links_after(connection, chain_id, chain.high_water):
+        if link.sequence != top.sequence + 1 or link.previous != top.hash:
+            break
+        top = link
+    if top.sequence > chain.high_water:
+        chains.move_high_water(connection, chain_id, top.sequence, top.hash)
+    return top.sequence - chain.high_water
+
+
+def _chain_for(connection: Connection, finding: Finding, position: Position) -> Chain:
+    found = chains.find_chain(connection, position.chain)
+    if found is not None:
+        return found
+    if any(other.kid == finding.kid for other in chains.list_chains(connection, finding.station)):
+        flag_station(connection, finding.station, "second_chain")
+    new = Chain(position.chain, finding.station, finding.kid, 0, finding.kid)
+    chains.put_chain(connection, new)
+    return new
+
+
+def _links(connection: Connection, chain: Chain, finding: Finding, position: Position) -> bool:
+    """Say whether the event fits both neighbours, as far as they are held."""
+    before = chains.link_at(connection, chain.id, position.sequence - 1)
+    after = chains.link_at(connection, chain.id, position.sequence + 1)
+    expected = chain.kid if position.sequence == 1 else before.hash if before else position.previous
+    return position.previous == expected and (after is None or after.previous == finding.hash)
+
+
+def _put(connection: Connection, finding: Finding, position: Position) -> Outcome:
+    """Give an event its place: among those that count, or in the quarantine."""
+    if finding.code is not None:
+        chains.put_quarantined(connection, _quarantined(finding, position, finding.code))
+        return Outcome.QUARANTINED
+    event, data = finding.event, finding.event["data"]
+    row = chains.Event(
+        chain=position.chain,
+        sequence=position.sequence,
+        hash=finding.hash,
+        previous=position.previous,
+        station=finding.station,
+        type=event["type"],
+        time=event["time"],
+        day=thai_day(datetime.fromisoformat(event["time"])),
+        level=data.get("level"),
+        verdict=data.get("verdict"),
+        received_at=now_text(),
+        jws=finding.jws,
+    )
+    chains.put_event(connection, row)
+    return Outcome.NEW
+
+
+def _quarantined(finding: Finding, position: Position | None, code: str) -> chains.Quarantined:
+    return chains.Quarantined(
+        hash=finding.hash,
+        station=finding.station,
+        chain=position.chain if position else None,
+        sequence=position.sequence if position else None,
+        previous=position.previous if position else None,
+        code=code,
+        received_at=now_text(),
+        jws=finding.jws,
+    )
+
+
+def _set_aside(connection: Connection, finding: Finding, code: str) -> Outcome:
+    if chains.is_apart(connection, finding.hash):
+        return Outcome.DUPLICATE
+    chains.put_quarantined(connection, _quarantined(finding, None, code))
+    return Outcome.QUARANTINED
+
+
+def _fork(connection: Connection, finding: Finding, position: Position, reason: str) -> Outcome:
+    if chains.is_apart(connection, finding.hash):
+        return Outcome.DUPLICATE
+    flag_station(connection, finding.station, "fork" if reason == "other_hash" else reason)
+    row = chains.Fork(finding.hash, finding.station, position.chain, position.sequence, reason, now_text(), finding.jws)
+    chains.put_fork(connection, row)
+    return Outcome.FORK

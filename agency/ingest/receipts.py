@@ -1,0 +1,100 @@
+"""Receipts: what one says, and when one goes out.
+
+At once while a backlog drains; one for newly committed events at most each second; one for pure duplicates at most
+each five seconds. A receipt that must wait is not lost: it is due later, and then says what is true by then.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from agency.clock import now_text
+from agency.store import chains
+from agency.store.database import Connection
+from appliance.events.receipt import Receipt
+
+_MAX_LISTED = 100
+
+
+class Urgency(Enum):
+    """The least time in seconds between two receipts for a chain."""
+
+    BACKLOG = 0.0
+    NEW = 1.0
+    DUPLICATE = 5.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Which chain of which station a receipt is for."""
+
+    station: str
+    chain: str
+
+
+class Pacer:
+    """Says which receipts are due. All times are seconds of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, float] = {}
+        self._due: dict[Address, float] = {}
+
+    def ask(self, address: Address, urgency: Urgency, now: float) -> None:
+        """Ask for a receipt."""
+        sent = self._sent.get(address.station)
+        at = now if sent is None else max(now, sent + urgency.value)
+        self._due[address] = min(at, self._due.get(address, at))
+
+    def take_due(self, now: float) -> list[Address]:
+        """Return the receipts to send now, and count them as sent."""
+        due = [address for address, at in self._due.items() if at <= now]
+        for address in due:
+            del self._due[address]
+            self._sent[address.station] = now
+        return due
+
+    def take_all(self, now: float) -> list[Address]:
+        """Return every receipt that was asked for, due or not: the last act of a worker."""
+        self._due = dict.fromkeys(self._due, now)
+        return self.take_due(now)
+
+    def wait(self, now: float, longest: float) -> float:
+        """Return how many seconds to wait until the next receipt is due, at most ``longest``."""
+        next_due = min(self._due.values(), default=now + longest)
+        return min(longest, max(0.0, next_due - now))
+
+
+def compose(connection: Connection, address: Address, epoch: int) -> Receipt:
+    """Return the receipt for what the store holds of a chain now.
+
+    Raises:
+        LookupError: no such chain.
+    """
+    chain = chains.find_chain(connection, address.chain)
+    if chain is None:
+        raise LookupError(address.chain)
+    return Receipt(
+        station=address.station,
+        epoch=epoch,
+        chain=chain.id,
+        through=chain.high_water,
+        hash=chain.hash,
+        committed_at=now_text(),
+        missing=list(_gaps(connection, chain)),
+        quarantined=[
+            {"sequence": sequence, "code": code}
+            for sequence, code in chains.quarantined_in(connection, chain.id, _MAX_LISTED)
+        ],
+    )
+
+
+def _gaps(connection: Connection, chain: chains.Chain) -> Iterator[list[int]]:
+    """Yield the first ranges that are missing below the highest position held."""
+    top, found = chain.high_water, 0
+    for link in chains.links_after(connection, chain.id, top):
+        if link.sequence > top + 1:
+            yield [top + 1, link.sequence - 1]
+            found += 1
+        if found == _MAX_LISTED:
+            return
+        top = link.sequence

@@ -1,0 +1,117 @@
+"""The ingest worker: messages from the broker in batches, receipts back. One thread owns the database.
+
+Nothing here is half-dead: a database that fails or a network thread that ends is an error that ends the process, and
+whoever started it starts it again. Nothing is lost by that: what was not covered by a receipt is sent again.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agency.broker.client import BrokerClient, Message
+from agency.broker.topics import station_of_event, topic
+from agency.ingest.batch import Bundle, take
+from agency.ingest.receipts import Address, Pacer, compose
+from agency.ingest.verification import Rules
+from agency.store.database import Database
+from appliance.events.sign import Signer
+
+_log = logging.getLogger(__name__)
+
+_MAX_BATCH_MESSAGES = 200
+_LONGEST_WAIT_S = 0.5
+
+
+def event_topics(agency: str) -> tuple[str, ...]:
+    """Return what an ingest worker subscribes to."""
+    return (topic(agency, "+", "event"),)
+
+
+@dataclass(frozen=True)
+class Office:
+    """What a worker must know of its agency.
+
+    Args:
+        agency: agency id.
+        recipients: thumbprints of the sealing keys.
+        signer: the receipt key.
+        epoch: of the store.
+    """
+
+    agency: str
+    recipients: frozenset[str]
+    signer: Signer
+    epoch: int
+
+
+class Worker:
+    """Takes events until it is told to stop.
+
+    Args:
+        database: the store.
+        client: started, subscribed to ``event_topics``.
+        office: the agency as this worker must know it.
+    """
+
+    def __init__(self, database: Database, client: BrokerClient, office: Office) -> None:
+        self._database = database
+        self._client = client
+        self._office = office
+        self._rules = Rules(office.agency, office.recipients)
+        self._pacer = Pacer()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set; then finish the batch and send every receipt that is owed.
+
+        Raises:
+            DatabaseError: the database fails.
+            DeliveryError: the MQTT client is dead.
+        """
+        while not stop.is_set():
+            self._client.check()
+            bundles = list(self._collect())
+            if bundles:
+                self._take(bundles)
+            self._send(self._pacer.take_due(time.monotonic()))
+        self._send(self._pacer.take_all(time.monotonic()))
+
+    def _collect(self) -> Iterator[Bundle]:
+        """Yield the bundles that wait; wait for the first one until a receipt is due."""
+        wait = self._pacer.wait(time.monotonic(), _LONGEST_WAIT_S)
+        for _ in range(_MAX_BATCH_MESSAGES):
+            message = self._client.next_message(wait)
+            if message is None:
+                return
+            bundle = self._bundle(message)
+            if bundle is not None:
+                yield bundle
+            wait = 0.0
+
+    def _bundle(self, message: Message) -> Bundle | None:
+        station = station_of_event(message.topic, self._office.agency)
+        if station is None:
+            _log.warning("ignored a message on %s", message.topic)
+            return None
+        if message.is_retained:
+            _log.warning("station %s: ignored a retained event message", station)
+            return None
+        return Bundle(station, message.payload)
+
+    def _take(self, bundles: list[Bundle]) -> None:
+        tally = take(self._database, self._rules, bundles)
+        now = time.monotonic()
+        for address, urgency in tally.urgencies.items():
+            self._pacer.ask(address, urgency, now)
+        for line in tally.lines():
+            _log.info(line)
+
+    def _send(self, addresses: list[Address]) -> None:
+        if not addresses:
+            return
+        with self._database.read() as connection:
+            receipts = [compose(connection, address, self._office.epoch) for address in addresses]
+        for receipt in receipts:
+            name = topic(self._office.agency, receipt.station, "receipt")
+            self._client.publish_retained(name, receipt.sign(self._office.signer))
