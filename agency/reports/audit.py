@@ -1,0 +1,156 @@
+"""The audit: recompute everything in the store, and trust no column.
+
+Every row's hash and columns must be those of its signed text, every signature must hold, neighbours must link, and
+the high-water mark must stand on an unbroken chain. Gaps, forks and quarantined events are findings too: a clean
+audit means that there is nothing an operator must look at.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from agency.clock import thai_day
+from agency.ingest.verification import KeyRing, position_of
+from agency.store import chains
+from agency.store.chains import Chain, Event, Quarantined
+from agency.store.database import Connection
+from agency.store.documents import list_documents
+from agency.store.stations import event_keys
+from appliance.errors import VerificationError
+from appliance.events.chain import jws_hash
+from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something an operator must look at.
+
+    Args:
+        code: ``edited signature gap broken missing high_water fork quarantine document``.
+        station: station id, or empty.
+        place: chain and sequence, or document kind and version.
+        text: a sentence.
+    """
+
+    code: str
+    station: str
+    place: str
+    text: str
+
+
+@dataclass
+class Audit:
+    """What the audit found.
+
+    Args:
+        counts: stations, chains, events, quarantined, forks, documents.
+        problems: empty if the store is clean.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def audit(connection: Connection, agency_keys: list[Jwk], progress: Callable[[int], None]) -> Audit:
+    """Audit the store.
+
+    Args:
+        connection: reading one consistent state.
+        agency_keys: the agency's public keys.
+        progress: called with the number of rows done.
+    """
+    keys = event_keys(connection)
+    result = Audit()
+    result.counts["stations"] = len({key.station for key in keys})
+    ring = KeyRing(keys)
+    for chain in chains.list_chains(connection):
+        result.counts["chains"] += 1
+        result.problems.extend(_audit_chain(connection, chain, ring, result.counts, progress))
+    result.problems.extend(_audit_apart(connection, result.counts))
+    result.problems.extend(_audit_documents(connection, KeySet(agency_keys), result.counts))
+    return result
+
+
+def _audit_chain(
+    connection: Connection, chain: Chain, ring: KeyRing, counts: Counter[str], progress: Callable[[int], None]
+) -> Iterator[Problem]:
+    sequence, hash_ = 0, chain.kid
+    hash_at_mark = chain.kid if chain.high_water == 0 else None
+    for row in chains.chain_rows(connection, chain.id):
+        place = f"{chain.id}/{row.sequence}"
+        counts["events" if isinstance(row, Event) else "positions_quarantined"] += 1
+        progress(counts["events"])
+        yield from (Problem(code, row.station, place, text) for code, text in _row_faults(row, chain, ring))
+        if row.sequence != sequence + 1:
+            code = "missing" if sequence < chain.high_water else "gap"
+            yield Problem(code, chain.station, place, f"{sequence + 1} to {(row.sequence or 0) - 1} are not held")
+        elif row.previous != hash_:
+            yield Problem("broken", chain.station, place, "does not link to the event before")
+        sequence, hash_ = row.sequence or 0, row.hash
+        if sequence == chain.high_water:
+            hash_at_mark = hash_
+    if hash_at_mark != chain.hash:
+        place = f"{chain.id}/{chain.high_water}"
+        yield Problem("high_water", chain.station, place, "the high-water mark is not the hash that is held there")
+
+
+def _row_faults(row: Event | Quarantined, chain: Chain, ring: KeyRing) -> Iterator[tuple[str, str]]:
+    if jws_hash(row.jws) != row.hash:
+        yield "edited", "the hash is not that of the signed text"
+    try:
+        key, payload = ring.open(row.jws)
+    except VerificationError as error:
+        yield "signature", str(error)
+        return
+    if key.kid != chain.kid or key.station != row.station or row.station != chain.station:
+        yield "edited", "the chain belongs to another key or station"
+    wrong = [name for name, value in _expected(row, payload).items() if getattr(row, name) != value]
+    if wrong:
+        yield "edited", f"differs from the signed text in {', '.join(wrong)}"
+
+
+def _expected(row: Event | Quarantined, payload: dict[str, Any]) -> dict[str, Any]:
+    """Return what the columns of a row must be."""
+    position = position_of(payload)
+    place = {
+        "chain": position and position.chain,
+        "sequence": position and position.sequence,
+        "previous": position and position.previous,
+    }
+    if isinstance(row, Quarantined):
+        return place
+    data = payload["data"]
+    return {
+        **place,
+        "type": payload["type"],
+        "time": payload["time"],
+        "day": thai_day(datetime.fromisoformat(payload["time"])),
+        "level": data.get("level"),
+        "verdict": data.get("verdict"),
+    }
+
+
+def _audit_apart(connection: Connection, counts: Counter[str]) -> Iterator[Problem]:
+    for kept in chains.list_quarantined(connection):
+        counts["quarantined"] += 1
+        place = f"{kept.chain}/{kept.sequence}" if kept.chain else "no place"
+        yield Problem("quarantine", kept.station, place, f"quarantined: {kept.code}")
+    for fork in chains.list_forks(connection):
+        counts["forks"] += 1
+        yield Problem("fork", fork.station, f"{fork.chain}/{fork.sequence}", f"fork: {fork.reason}")
+
+
+def _audit_documents(connection: Connection, keys: KeySet, counts: Counter[str]) -> Iterator[Problem]:
+    for document in list_documents(connection):
+        counts["documents"] += 1
+        place = f"{document.kind}/{document.version}"
+        try:
+            payload = keys.verify(document.jws, DOCUMENT_TYPE, "document")
+        except VerificationError as error:
+            yield Problem("document", "", place, str(error))
+            continue
+        claims = (payload["kind"], payload["version"], tuple(payload["audience"]), payload["expires_at"])
+        if claims != (document.kind, document.version, document.audience, document.expires_at):
+            yield Problem("document", "", place, "differs from the signed text")

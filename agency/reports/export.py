@@ -1,0 +1,98 @@
+"""Verifying exported events offline: no store, no network, only the agency's public documents.
+
+An export is one JWS a line. What is broken is told by line number; a chain must go on without a gap, every event must
+link to the one before, a seal must be where a person was read, and nothing of a person may stand in clear.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from agency.ingest.verification import Finding, KeyRing, Rules, fault, position_of
+from agency.store.stations import EventKey
+from appliance.errors import VerificationError
+from appliance.events.chain import Position, jws_hash
+from appliance.events.sign import Jwk
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is broken.
+
+    Args:
+        line: 1 or more.
+        code: short and stable, such as ``signature`` or ``gap``.
+        text: a sentence.
+    """
+
+    line: int
+    code: str
+    text: str
+
+
+@dataclass
+class Verification:
+    """What an export came to.
+
+    Args:
+        events: lines read.
+        chains: how many chains.
+        problems: in order of lines.
+    """
+
+    events: int = 0
+    chains: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+def keys_from_jwks(jwks: Iterable[Jwk]) -> list[EventKey]:
+    """Return the event keys in ``stations.jwks``."""
+    return [EventKey(str(jwk.get("kid")), str(jwk.get("station")), jwk, "", jwk.get("revoked_at")) for jwk in jwks]
+
+
+def verify_export(
+    lines: Iterable[str], ring: KeyRing, rules: Rules, progress: Callable[[int], None] = lambda done: None
+) -> Verification:
+    """Check every line, and how the lines of a chain follow each other."""
+    result = Verification()
+    expected: dict[str, Position] = {}
+    for number, text in enumerate(lines, 1):
+        jws = text.strip()
+        if not jws:
+            continue
+        result.events += 1
+        progress(result.events)
+        try:
+            finding = _inspect(jws, ring, rules)
+        except VerificationError as error:
+            result.problems.append(Problem(number, "signature", str(error)))
+            continue
+        if finding.code:
+            result.problems.append(Problem(number, finding.code, "the content does not hold"))
+        problem = _chain_problem(number, finding, expected)
+        if problem:
+            result.problems.append(problem)
+    result.chains = len(expected)
+    return result
+
+
+def _inspect(jws: str, ring: KeyRing, rules: Rules) -> Finding:
+    key, event = ring.open(jws)
+    code = fault(event, key.station, rules)
+    return Finding(jws, jws_hash(jws), key.station, key.kid, position_of(event), event, code)
+
+
+def _chain_problem(line: int, finding: Finding, expected: dict[str, Position]) -> Problem | None:
+    """Compare an event with what must come next in its chain, and note what must come after it."""
+    position = finding.position
+    if position is None:
+        return Problem(line, "bad_position", "the event's place in its chain cannot be read")
+    first = Position(position.chain, 1, finding.kid)
+    awaited = expected.get(position.chain, first)
+    expected[position.chain] = position.after(finding.jws)
+    if position.sequence > awaited.sequence:
+        return Problem(line, "gap", f"{awaited.sequence} to {position.sequence - 1} are missing")
+    if position.sequence < awaited.sequence:
+        return Problem(line, "order", f"{position.sequence} comes again or too late")
+    if position.previous != awaited.previous:
+        return Problem(line, "chain", "the event does not link to the one before")
+    return None
