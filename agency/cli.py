@@ -1,0 +1,183 @@
+"""``card-agency``: the agency's commands (contract 2). Parses, calls one function, turns errors into one line.
+
+Data goes to standard output, words to standard error. Exit codes: 0 done, 1 the answer is no, 2 wrong use, 7 a
+service of the machine is not there (broker, database, disk), 78 bad configuration.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agency.commands import reports, rosters, serve, setup, stations
+from agency.home import DEFAULT_HOME, Home
+from appliance.errors import (
+    CardStationError,
+    ConfigError,
+    DeliveryError,
+    StoreError,
+    VerificationError,
+    WrongUse,
+)
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Command = Callable[[Home, argparse.Namespace], int]
+
+_INTERRUPTED = 130
+_EXIT_CODES: tuple[tuple[type[CardStationError], int], ...] = (
+    (VerificationError, 1),
+    (WrongUse, 2),
+    (StoreError, 7),
+    (DeliveryError, 7),
+    (ConfigError, 78),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Wrong arguments raise ``SystemExit(2)``."""
+    arguments = _parser().parse_args(argv)
+    try:
+        home = Home.find(arguments.home, os.environ)
+        if arguments.command is not setup.init and not _works_without_home(arguments):
+            home.require()
+        code: int = arguments.command(home, arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        return 0
+    except Exception as error:  # noqa: BLE001 - the outermost loop: one line, never a traceback unasked
+        return _complain(error, arguments.verbose)
+    return code
+
+
+def _works_without_home(arguments: argparse.Namespace) -> bool:
+    return arguments.command is reports.verify and arguments.keys is not None
+
+
+def _complain(error: Exception, is_verbose: bool) -> int:
+    """Say in one line what is wrong, and return the exit code."""
+    if is_verbose:
+        traceback.print_exception(error)
+    for family, code in _EXIT_CODES:
+        if isinstance(error, family):
+            print(f"card-agency: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+            return code
+    if isinstance(error, OSError):
+        print(f"card-agency: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        return 7
+    print(f"card-agency: internal error {type(error).__name__}; --verbose shows where", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _common_options(argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(
+        prog="card-agency",
+        description="The agency's side of Card Station: takes signed events, answers with receipts, reports.",
+        parents=[_common_options(None)],
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_setup(commands, common)
+    _add_stations(commands, common)
+    _add_rosters(commands, common)
+    _add_services(commands, common)
+    _add_reports(commands, common)
+    return parser
+
+
+def _common_options(default: str | None) -> argparse.ArgumentParser:
+    """Return the options that stand before or after the command; after it, none given must not undo one before."""
+    common = argparse.ArgumentParser(add_help=False)
+    home_help = f"the agency's directory; else $CARD_AGENCY_HOME, else {DEFAULT_HOME}"
+    common.add_argument("--home", metavar="DIR", default=default, help=home_help)
+    for name, words in (("--json", "print data as JSON"), ("--verbose", "say more; show tracebacks")):
+        common.add_argument(name, action="store_true", default=default or False, help=words)
+    return common
+
+
+def _add(commands: "Commands", common: argparse.ArgumentParser, name: str, command: Command) -> argparse.ArgumentParser:
+    words = (command.__doc__ or "").strip()
+    parser = commands.add_parser(name, parents=[common], help=words.splitlines()[0], description=words)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _group(commands: "Commands", name: str, words: str) -> "Commands":
+    parser = commands.add_parser(name, help=words, description=words)
+    return parser.add_subparsers(metavar="COMMAND", required=True)
+
+
+def _add_setup(commands: "Commands", common: argparse.ArgumentParser) -> None:
+    init = _add(commands, common, "init", setup.init)
+    init.add_argument("--agency", metavar="ID", required=True, help="the agency's id, such as obec")
+    host_help = "a name or address under which stations reach the broker; the first goes into grants"
+    init.add_argument("--host", metavar="NAME", action="append", default=[], help=host_help)
+    init.add_argument("--port", type=int, default=8883, help="of the broker (8883)")
+
+
+def _add_stations(commands: "Commands", common: argparse.ArgumentParser) -> None:
+    group = _group(commands, "station", "The fleet, and enrolment by file.")
+    approve = _add(group, common, "approve", stations.approve)
+    approve.add_argument("request", metavar="REQUEST.json", type=Path, help="from the station")
+    approve.add_argument("--grant", metavar="FILE", type=Path, help="where the grant goes; else standard output")
+    approve.add_argument("--fingerprint", metavar="TEXT", help="approve only if it is this one")
+    _add(group, common, "list", stations.list_)
+    _add(group, common, "show", stations.show).add_argument("station", metavar="ID")
+    revoke = _add(group, common, "revoke", stations.revoke)
+    revoke.add_argument("station", metavar="ID")
+    revoke.description = (
+        "Revoke a station's keys: what it sends from now on is quarantined with the code 'revoked'. The broker still "
+        "lets its certificate connect until that expires; certificate revocation lists come with a later version."
+    )
+
+
+def _add_rosters(commands: "Commands", common: argparse.ArgumentParser) -> None:
+    group = _group(commands, "roster", "Who belongs: import a school's list, push it to stations.")
+    import_ = _add(group, common, "import", rosters.import_)
+    import_.add_argument("file", metavar="FILE.csv", type=Path, help="UTF-8, header citizen_id,member,name")
+    import_.add_argument("--set", metavar="NAME", required=True, help="id of the set, such as school-1")
+    import_.add_argument("--as-of", metavar="DATE", help="date of the data, YYYY-MM-DD (today)")
+    push = _add(group, common, "push", rosters.push)
+    push.add_argument("--set", metavar="NAME", help="which set; may be left out where there is only one")
+    push.add_argument("--station", metavar="ID", action="append", default=[], help="only to this one (all)")
+    push.add_argument("--days", type=int, default=30, help="how long it is good (30)")
+    _add_broker_option(push)
+
+
+def _add_services(commands: "Commands", common: argparse.ArgumentParser) -> None:
+    _add_broker_option(_add(commands, common, "ingest", serve.ingest))
+    run = _add(commands, common, "run", serve.run)
+    run.add_argument("--no-broker", action="store_true", help="the broker runs elsewhere")
+    _add_broker_option(run)
+
+
+def _add_broker_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--broker", metavar="HOST[:PORT]", help="where the broker is (this machine)")
+
+
+def _add_reports(commands: "Commands", common: argparse.ArgumentParser) -> None:
+    attendance = _add(commands, common, "attendance", reports.attendance)
+    attendance.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
+    attendance.add_argument("--set", metavar="NAME", help="this set only")
+    attendance.add_argument("--format", choices=("csv", "json"), default="csv")
+    verify = _add(commands, common, "verify", reports.verify)
+    verify.add_argument("file", metavar="FILE", help="an export; - for standard input")
+    keys_help = "directory of agency.jwks and stations.jwks (public/ of the home)"
+    verify.add_argument("--keys", metavar="DIR", type=Path, help=keys_help)
+    _add(commands, common, "audit", reports.audit)
+    group = _group(commands, "events", "The events that are held.")
+    list_ = _add(group, common, "list", reports.list_events)
+    list_.add_argument("--station", metavar="ID")
+    list_.add_argument("--date", metavar="D", help="Thai calendar day, YYYY-MM-DD")
+    list_.add_argument("--limit", type=int, default=50, help="the newest so many (50)")
+    show = _add(group, common, "show", reports.show_event)
+    show.add_argument("chain", metavar="CHAIN")
+    show.add_argument("sequence", metavar="SEQ", type=int)
+    _add(group, common, "export", reports.export).add_argument("--station", metavar="ID")

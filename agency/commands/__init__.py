@@ -1,0 +1,1 @@
+"""The commands of card-agency, a module a family: each function takes home and arguments, returns the exit code."""

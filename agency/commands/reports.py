@@ -1,0 +1,150 @@
+"""``card-agency attendance``, ``events``, ``verify`` and ``audit``."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from agency.commands.output import progress, say, show_json, show_table
+from agency.commands.rosters import parse_day
+from agency.home import Home, read_jwks
+from appliance.errors import WrongUse
+
+if TYPE_CHECKING:
+    from agency.reports.export import Verification
+    from agency.store.database import Connection
+
+_EVENT_COLUMNS = ["chain", "sequence", "station", "type", "time", "level", "verdict", "received_at"]
+
+
+def attendance(home: Home, arguments: argparse.Namespace) -> int:
+    """Print who was there on a day."""
+    from agency.ingest.verification import KeyRing
+    from agency.reports.attendance import Question, as_csv, as_json
+    from agency.reports.attendance import attendance as report_of
+    from agency.store.database import Database
+    from agency.store.stations import event_keys
+
+    question = Question(parse_day(arguments.date, "--date"), arguments.set, progress("opened"))
+    with Database.open(home.database) as database, database.read() as connection:
+        _require_set(connection, arguments.set)
+        report = report_of(connection, question, home.key("duty"), KeyRing(event_keys(connection)))
+    wants_json = arguments.json or arguments.format == "json"
+    sys.stdout.write(as_json(report.lines) if wants_json else as_csv(report.lines))
+    if report.unreadable:
+        say(f"{report.unreadable} events are left out: signature or seal does not hold; see 'card-agency audit'")
+        return 1
+    return 0
+
+
+def _require_set(connection: "Connection", set_id: str | None) -> None:
+    from agency.store.rosters import newest_rosters
+
+    sets = [roster.set for roster in newest_rosters(connection)]
+    if set_id is not None and set_id not in sets:
+        raise WrongUse(f"no roster set {set_id}; there are: {', '.join(sets) or 'none'}")
+
+
+def list_events(home: Home, arguments: argparse.Namespace) -> int:
+    """List events, the newest last."""
+    from agency.store.database import Database
+    from agency.store.events import Selection, select_events
+
+    if arguments.limit < 1:
+        raise WrongUse("--limit must be 1 or more")
+    day = parse_day(arguments.date, "--date") if arguments.date else None
+    with Database.open(home.database) as database, database.read() as connection:
+        events = select_events(connection, Selection(arguments.station, day, arguments.limit))
+    rows = [{name: getattr(event, name) for name in _EVENT_COLUMNS} for event in events]
+    if arguments.json:
+        show_json(rows)
+    else:
+        show_table(_EVENT_COLUMNS, rows)
+    return 0
+
+
+def show_event(home: Home, arguments: argparse.Namespace) -> int:
+    """Show one event, its signature checked; what is sealed stays sealed."""
+    from agency.ingest.verification import KeyRing
+    from agency.store.database import Database
+    from agency.store.events import find_event
+    from agency.store.stations import event_keys
+
+    with Database.open(home.database) as database, database.read() as connection:
+        event = find_event(connection, arguments.chain, arguments.sequence)
+        if event is None:
+            raise WrongUse("no such event; 'card-agency events list' shows chains and sequence numbers")
+        key, payload = KeyRing(event_keys(connection)).open(event.jws)
+    show_json({"event": payload, "hash": event.hash, "received_at": event.received_at, "signed_by": key.kid})
+    return 0
+
+
+def export(home: Home, arguments: argparse.Namespace) -> int:
+    """Print every event as signed, one a line, chain by chain; quarantined ones too, so that chains stay whole."""
+    from agency.store.chains import chain_rows, list_chains
+    from agency.store.database import Database
+
+    with Database.open(home.database) as database, database.read() as connection:
+        for chain in list_chains(connection, arguments.station):
+            for row in chain_rows(connection, chain.id):
+                print(row.jws)
+    return 0
+
+
+def verify(home: Home, arguments: argparse.Namespace) -> int:
+    """Verify an export offline."""
+    directory = arguments.keys or home.public
+    with _opened(arguments.file) as lines:
+        result = _verify(lines, directory)
+    if arguments.json:
+        show_json(asdict(result))
+    else:
+        for problem in result.problems:
+            print(f"line {problem.line}: {problem.code}: {problem.text}")
+    say(f"{result.events} events in {result.chains} chains, {len(result.problems)} problems")
+    return 1 if result.problems or not result.events else 0
+
+
+def _verify(lines: TextIO, directory: Path) -> "Verification":
+    from agency.ingest.verification import KeyRing, Rules
+    from agency.reports.export import keys_from_jwks, verify_export
+
+    agency_keys = read_jwks(directory / "agency.jwks")
+    recipients = frozenset(str(key.get("kid")) for key in agency_keys if key.get("use") == "enc")
+    stations = keys_from_jwks(read_jwks(directory / "stations.jwks"))
+    return verify_export(lines, KeyRing(stations), Rules(None, recipients), progress("verified"))
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[TextIO]:
+    """Open a file, or standard input for ``-``. Bytes that are no text only spoil their own line."""
+    try:
+        if name == "-":
+            sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+            yield sys.stdin
+        else:
+            with Path(name).open(encoding="ascii", errors="replace") as file:
+                yield file
+    except OSError as error:
+        raise WrongUse(f"cannot read {name}: {error.strerror}") from None
+
+
+def audit(home: Home, arguments: argparse.Namespace) -> int:
+    """Recompute everything in the store."""
+    from agency.reports.audit import audit as audit_of
+    from agency.store.database import Database
+
+    with Database.open(home.database) as database, database.read() as connection:
+        result = audit_of(connection, home.public_keys(), progress("audited"))
+    if arguments.json:
+        clean = not result.problems
+        show_json({"clean": clean, "counts": result.counts, "problems": [asdict(p) for p in result.problems]})
+    else:
+        for problem in result.problems:
+            print(f"{problem.code}: {problem.station or '-'} {problem.place}: {problem.text}")
+        print(", ".join(f"{count} {name}" for name, count in sorted(result.counts.items())))
+    say("clean" if not result.problems else f"not clean: {len(result.problems)} findings")
+    return 1 if result.problems else 0

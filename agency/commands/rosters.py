@@ -1,0 +1,141 @@
+"""``card-agency roster``: import a school's list, push it to stations."""
+
+import argparse
+import re
+from datetime import date
+from typing import TYPE_CHECKING
+
+from agency.broker.topics import is_id
+from agency.clock import now_text, today
+from agency.commands.output import progress, say
+from agency.home import Home
+from appliance.errors import WrongUse
+
+if TYPE_CHECKING:
+    from agency.desk.rosters import Person
+    from agency.store.database import Connection, Database
+    from agency.store.documents import StoredDocument
+    from agency.store.rosters import StoredRoster
+
+_CONNECT_S = 10.0
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def parse_day(text: str | None, option: str) -> str:
+    """Return a date as YYYY-MM-DD, today's if none is given.
+
+    Raises:
+        WrongUse: it is no date.
+    """
+    if text is None:
+        return today()
+    try:
+        if not _DAY.fullmatch(text):
+            raise ValueError(text)
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise WrongUse(f"{option} must be a date, YYYY-MM-DD in the Common Era") from None
+
+
+def import_(home: Home, arguments: argparse.Namespace) -> int:
+    """Import a CSV file as the newest roster of a set."""
+    from agency.desk.rosters import read_csv
+
+    as_of = parse_day(arguments.as_of, "--as-of")
+    if not is_id(arguments.set):
+        raise WrongUse("--set must be 1 to 63 of a-z, 0-9 and '-', and not start with '-'")
+    try:
+        reading = read_csv(arguments.file.read_bytes())
+    except OSError as error:
+        raise WrongUse(f"cannot read {arguments.file}: {error.strerror}") from None
+    for complaint in reading.complaints:
+        say(f"{arguments.file}: {complaint}")
+    if reading.complaints:
+        say(f"nothing imported: mend {len(reading.complaints)} complaints and import again")
+        return 1
+    version = _store(home, arguments.set, as_of, reading.people)
+    say(f"imported {len(reading.people)} people as roster {version} of {arguments.set}; 'roster push' sends it")
+    return 0
+
+
+def _store(home: Home, set_id: str, as_of: str, people: "tuple[Person, ...]") -> int:
+    from agency.desk.rosters import Import, digest_members, seal_members
+    from agency.store.database import Database
+    from agency.store.rosters import StoredRoster, next_roster_version, put_roster
+
+    recipients = [key for key in home.public_keys() if key.get("purpose") in ("duty", "escrow")]
+    body = digest_members(Import(set_id, 0, as_of, people), progress("digests", len(people)))
+    with Database.open(home.database) as database, database.write() as connection:
+        new = Import(set_id, next_roster_version(connection), as_of, people)
+        stored = StoredRoster(new.version, set_id, as_of, now_text(), len(people), body)
+        put_roster(connection, stored, seal_members(new, recipients))
+    return new.version
+
+
+def push(home: Home, arguments: argparse.Namespace) -> int:
+    """Sign the newest roster of a set and have the broker keep it for the stations."""
+    from agency.store.database import Database
+
+    if not 1 <= arguments.days <= 3650:
+        raise WrongUse("--days must be 1 to 3650")
+    with Database.open(home.database) as database:
+        document, stations = _sign(home, database, arguments)
+        if not stations:
+            say("no station is enrolled yet; a station gets this roster with its grant")
+            return 0
+        _publish(home, database, arguments, document, stations)
+    say(f"pushed roster document {document.version} to {len(stations)} stations; good until {document.expires_at}")
+    return 0
+
+
+def _sign(home: Home, database: "Database", arguments: argparse.Namespace) -> "tuple[StoredDocument, list[str]]":
+    from agency.desk.documents import EVERY_STATION, sign_roster
+    from agency.store.stations import approved_stations
+    from appliance.events.sign import Signer
+
+    with database.write() as connection:
+        roster = _chosen_roster(connection, arguments.set)
+        approved = approved_stations(connection)
+        unknown = sorted(set(arguments.station) - set(approved))
+        if unknown:
+            raise WrongUse(f"no approved station {', '.join(unknown)}; 'card-agency station list' shows all")
+        audience = tuple(sorted(set(arguments.station))) or EVERY_STATION
+        document = sign_roster(connection, roster, audience, arguments.days, Signer(home.key("document")))
+    return document, sorted(set(arguments.station)) or approved
+
+
+def _chosen_roster(connection: "Connection", set_id: str | None) -> "StoredRoster":
+    from agency.store.rosters import newest_rosters
+
+    rosters = newest_rosters(connection)
+    chosen = [roster for roster in rosters if set_id in (None, roster.set)]
+    if len(chosen) == 1:
+        return chosen[0]
+    if not chosen:
+        raise WrongUse("no such roster: 'card-agency roster import' makes one")
+    raise WrongUse(f"choose one with --set: {', '.join(roster.set for roster in chosen)}")
+
+
+def _publish(
+    home: Home,
+    database: "Database",
+    arguments: argparse.Namespace,
+    document: "StoredDocument",
+    stations: list[str],
+) -> None:
+    from agency.broker.client import BrokerClient
+    from agency.broker.configuration import DESK_USER
+    from agency.commands.serve import login
+    from agency.desk.documents import publish
+
+    meta = database.meta()
+    client = BrokerClient(login(home, meta, DESK_USER, arguments.broker))
+    client.start()
+    try:
+        client.wait_connected(_CONNECT_S)
+        tell = progress("stations", len(stations))
+        for done, station in enumerate(stations, 1):
+            publish(client, meta["agency"], station, document)
+            tell(done)
+    finally:
+        client.stop(0)

@@ -1,0 +1,111 @@
+"""``card-agency ingest`` and ``card-agency run``: the programs that stay."""
+
+import argparse
+import logging
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from agency.home import Home
+from appliance.errors import DeliveryError, WrongUse
+
+if TYPE_CHECKING:
+    from agency.broker.client import Login
+
+_LAST_RECEIPTS_S = 5.0
+_log = logging.getLogger(__name__)
+
+
+def start_log(is_verbose: bool) -> None:
+    """Send the log to standard error."""
+    level = logging.DEBUG if is_verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+
+
+def stop_on_signal() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+
+    def asked(number: int, _: FrameType | None) -> None:
+        _log.info("stopping on %s", signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
+    return stop
+
+
+def login(home: Home, meta: Mapping[str, str], user: str, broker: str | None) -> "Login":
+    """Return how one of the agency's own users reaches the broker: this machine's, unless ``HOST[:PORT]`` is given.
+
+    Raises:
+        WrongUse: that is no ``HOST[:PORT]``.
+    """
+    from agency.broker.client import Login
+
+    host, _, port = (broker or "localhost").partition(":")
+    if not host or not (port or "1").isdecimal() or not 1 <= int(port or 1) <= 65535:
+        raise WrongUse("--broker must be HOST or HOST:PORT")
+    return Login(
+        user=user,
+        host=host,
+        port=int(port or meta["port"]),
+        ca=home.public / "ca.pem",
+        certificate=home.tls / f"{user}.pem",
+        key=home.tls / f"{user}.key",
+    )
+
+
+def ingest(home: Home, arguments: argparse.Namespace) -> int:
+    """Take events until SIGTERM."""
+    from agency.broker.client import BrokerClient
+    from agency.broker.configuration import INGEST_USER
+    from agency.ingest.worker import Office, Worker, event_topics
+    from agency.store.database import Database
+    from appliance.events.sign import Signer
+
+    start_log(arguments.verbose)
+    stop = stop_on_signal()
+    sealing = [key for key in home.public_keys() if key.get("use") == "enc"]
+    with Database.open(home.database) as database:
+        meta = database.meta()
+        office = Office(
+            agency=meta["agency"],
+            recipients=frozenset(str(key["kid"]) for key in sealing),
+            signer=Signer(home.key("receipt")),
+            epoch=int(meta["epoch"]),
+        )
+        client = BrokerClient(login(home, meta, INGEST_USER, arguments.broker), event_topics(office.agency))
+        worker = Worker(database, client, office)
+        client.start()
+        try:
+            worker.run(stop)
+        finally:
+            client.stop(_LAST_RECEIPTS_S)
+    return 0
+
+
+def run(home: Home, arguments: argparse.Namespace) -> int:
+    """Run the broker and the ingest worker until SIGTERM; start again what dies."""
+    from agency.supervisor import Program, supervise
+
+    start_log(arguments.verbose)
+    stop = stop_on_signal()
+    options = ["--home", str(home.path), *(["--verbose"] if arguments.verbose else [])]
+    options += ["--broker", arguments.broker] if arguments.broker else []
+    programs = [Program("ingest", (sys.executable, "-m", "agency", "ingest", *options))]
+    if not arguments.no_broker:
+        programs.insert(0, Program("mosquitto", (_mosquitto(), "-c", str(home.broker / "mosquitto.conf"))))
+    supervise(programs, stop)
+    return 0
+
+
+def _mosquitto() -> str:
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise DeliveryError("mosquitto is not installed: 'apt install mosquitto', or use --no-broker")
+    return found

@@ -1,0 +1,35 @@
+"""``card-agency init``."""
+
+import argparse
+import re
+
+from agency.broker.topics import is_id
+from agency.commands.output import say
+from agency.home import Home
+from appliance.errors import WrongUse
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?|::1")
+
+
+def init(home: Home, arguments: argparse.Namespace) -> int:
+    """Make the agency."""
+    from agency.desk.founding import Founding, found
+
+    if not is_id(arguments.agency):
+        raise WrongUse("--agency must be 1 to 63 of a-z, 0-9 and '-', and not start with '-'")
+    if not all(_HOST.fullmatch(host) for host in arguments.host):
+        raise WrongUse("--host must be a DNS name or an IP address")
+    if not 1 <= arguments.port <= 65535:
+        raise WrongUse("--port must be 1 to 65535")
+    if re.search(r"\s", str(home.path)):
+        raise WrongUse(f"{home.path} has a space in it, which mosquitto's configuration cannot hold")
+    if home.is_taken():
+        raise WrongUse(f"{home.path} holds an agency or a part of one: choose another --home, or clear it first")
+    try:
+        found(home, Founding(arguments.agency, tuple(arguments.host), arguments.port))
+    except OSError as error:
+        raise WrongUse(f"cannot write {error.filename or home.path}: {error.strerror}") from error
+    say(f"made agency {arguments.agency} in {home.path}")
+    say(f"move {home.keys}/escrow.jwk and {home.keys}/ca.key off this machine: the first opens every seal ever")
+    say("made, the second makes stations; daily work needs the first never, the second for 'station approve' only")
+    return 0
