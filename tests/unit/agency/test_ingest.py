@@ -10,7 +10,7 @@ from agency.store import chains
 from agency.store.stations import find_station
 from appliance.events.chain import Position
 from appliance.events.receipt import Receipt
-from appliance.events.sign import EVENT_TYPE, DOCUMENT_TYPE, Signer
+from appliance.events.sign import DOCUMENT_TYPE, EVENT_TYPE, Signer
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import Pupil, Station, jws_hash, visits
 
@@ -216,8 +216,8 @@ def test_a_batch_that_fails_half_way_leaves_nothing(office: Office, monkeypatch:
 
 def test_receipts_name_at_most_a_hundred_gaps(office: Office) -> None:
     lines = visits(office.station, 240)
-    for start in range(0, 241, 60):
-        office.take(*lines[start : start + 60 : 2])
+    for start in range(0, 241, 20):
+        office.take(*lines[start : start + 20 : 2])
     held = receipt(office)
     assert (held.through, len(held.missing)) == (1, 100)
     assert held.missing[0] == [2, 2]
