@@ -3,6 +3,7 @@
 * ``CardError``: tell the person, take the next card.
 * ``ReaderUnavailable``: say so on the panel, try again.
 * ``StoreError``: stop accepting cards until it is mended; nothing may be shown as stored.
+* ``PanelError``: go on without what does not work, try again.
 * ``DeliveryError``: keep the events, back off, try again.
 * ``ConfigError``: refuse to start (exit 78: systemd must not restart).
 
@@ -123,6 +124,18 @@ class SigningError(StoreError):
     """The event key is missing or does not work."""
 
     code = "S03"
+
+
+class PanelError(CardStationError):
+    """The panel could not be driven; the reading of cards goes on without it."""
+
+    code = "P00"
+
+
+class PanelFault(PanelError):
+    """The OLED, the lights or the buttons do not answer; they may come back by themselves."""
+
+    code = "P01"
 
 
 class DeliveryError(CardStationError):
