@@ -37,9 +37,7 @@ I2C_PINS = (2, 3)
 
 ID = Text("[a-z0-9][a-z0-9-]{0,62}", "1 to 63 of a-z, 0-9 and '-', not first '-'")
 SERVICE_ID = Text(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", "words of a-z, 0-9 and '_', joined by dots")
-HOST = Text(
-    r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?", "a host name or an IP address, without scheme or port"
-)
+HOST = Text(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?", "a host name or an IP address, without scheme or port")
 LABEL = Text(r"[^\x00-\x1f\x7f]{0,64}", "at most 64 characters on one line")
 READER_NAME = Text(r"[\x20-\x7e]{0,127}", "at most 127 ASCII characters")
 PIN = Whole(2, 27)
@@ -64,9 +62,7 @@ class Display(StrEnum):
 class Station:
     """Who this station is."""
 
-    id: Annotated[
-        str, Key("Id of this station; also the common name of its certificate.", ID, example="bkk-001")
-    ]
+    id: Annotated[str, Key("Id of this station; also the common name of its certificate.", ID, example="bkk-001")]
     agency: Annotated[str, Key("Id of the agency it works for.", ID, example="obec")]
     site: Annotated[str, Key("Name of the place where it stands, for people.", LABEL)] = ""
     language: Annotated[Language, Key("Language that the panel shows first.", Choice(Language))] = Language.TH
@@ -102,9 +98,7 @@ class Panel:
     """Screen, buttons, lights and buzzer. Pins are BCM numbers of the Raspberry Pi's header."""
 
     display: Annotated[Display, Key("The screen.", Choice(Display))] = Display.SSD1306
-    address: Annotated[
-        int, Key("I2C address of the screen: 60 is 0x3C, 61 is 0x3D.", OneOf((0x3C, 0x3D)))
-    ] = 0x3C
+    address: Annotated[int, Key("I2C address of the screen: 60 is 0x3C, 61 is 0x3D.", OneOf((0x3C, 0x3D)))] = 0x3C
     rotate: Annotated[int, Key("How the screen is turned.", OneOf((0, 180)), unit="degrees")] = 0
     buttons: Annotated[tuple[int, ...], Key("Pins of the buttons A, B and C.", Numbers(PIN, 3))] = (5, 6, 13)
     leds: Annotated[tuple[int, ...], Key("Pins of the green, amber and red light.", Numbers(PIN, 3))] = (
@@ -119,14 +113,10 @@ class Panel:
 class Link:
     """The way to the agency."""
 
-    host: Annotated[
-        str, Key("Host name or address of the agency's broker.", HOST, example="broker.example.go.th")
-    ]
+    host: Annotated[str, Key("Host name or address of the agency's broker.", HOST, example="broker.example.go.th")]
     port: Annotated[int, Key("TCP port of the broker.", Whole(1, 65535))] = 8883
     ca: Annotated[Path, Key("Certificate of the agency's CA, PEM.", FilePath())] = Path("tls/ca.pem")
-    certificate: Annotated[Path, Key("Certificate of this station, PEM.", FilePath())] = Path(
-        "tls/station.pem"
-    )
+    certificate: Annotated[Path, Key("Certificate of this station, PEM.", FilePath())] = Path("tls/station.pem")
     key: Annotated[Path, Key("Private key of that certificate, PEM.", FilePath())] = Path("tls/station.key")
     keepalive_s: Annotated[int, Key("Longest silence on the line.", Whole(5, 600), unit="seconds")] = 30
 
@@ -160,9 +150,7 @@ class Clock:
 
     max_unsynced_h: Annotated[
         int,
-        Key(
-            "Time without a time server after which the clock counts as unsure.", Whole(1, 720), unit="hours"
-        ),
+        Key("Time without a time server after which the clock counts as unsure.", Whole(1, 720), unit="hours"),
     ] = 24
 
 

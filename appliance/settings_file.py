@@ -89,9 +89,7 @@ def read_table(table: type[TableT], name: str, values: object, problems: list[Pr
     before = len(problems)
     keys = declared(table)
     problems.extend(
-        Problem((name, other), f"unknown key{suggestion(other, keys)}")
-        for other in values
-        if other not in keys
+        Problem((name, other), f"unknown key{suggestion(other, keys)}") for other in values if other not in keys
     )
     good: dict[str, Any] = {}
     for key_name, (known, one) in keys.items():

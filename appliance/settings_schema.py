@@ -151,13 +151,7 @@ class FilePath:
 
     def read(self, value: object) -> Path:
         """Return the path."""
-        if (
-            not isinstance(value, str)
-            or not value.strip()
-            or "\n" in value
-            or "\0" in value
-            or "-----" in value
-        ):
+        if not isinstance(value, str) or not value.strip() or "\n" in value or "\0" in value or "-----" in value:
             raise ValueError(f"must be a {self.describe()}, not the content of the file")
         return Path(value)
 

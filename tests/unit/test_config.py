@@ -51,8 +51,7 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_every_problem_is_reported_at_once_with_its_line() -> None:
     assert problems_of(
-        '[station]\nid = "BKK"\n[lnk]\nhost = 1\n[link]\nprot = 3\nport = 99999\n'
-        "\n[panel]\nleds = [4,\n5,\n4]\n"
+        '[station]\nid = "BKK"\n[lnk]\nhost = 1\n[link]\nprot = 3\nport = 99999\n\n[panel]\nleds = [4,\n5,\n4]\n'
     ) == [
         "station.toml:1: [station] agency: is missing: Id of the agency it works for.",
         "station.toml:2: [station] id: must be text: 1 to 63 of a-z, 0-9 and '-', not first '-'",
@@ -123,9 +122,7 @@ def test_hosts_that_are_fine(host: str) -> None:
 
 
 def test_a_table_must_be_a_table() -> None:
-    assert problems_of(f"reader = 3\n{MINIMAL}") == [
-        "station.toml:1: [reader] must be a table: write [reader]"
-    ]
+    assert problems_of(f"reader = 3\n{MINIMAL}") == ["station.toml:1: [reader] must be a table: write [reader]"]
 
 
 @pytest.mark.parametrize(
@@ -276,9 +273,7 @@ def test_line_numbers_see_through_strings_that_look_like_toml() -> None:
 @pytest.mark.parametrize("value", ['a"b\\c', "ไทย", (), (1, 2), ("a", "b"), 7, Path("a/b")])
 def test_a_literal_is_read_back(value: object) -> None:
     back = tomllib.loads(f"x = {literal(value)}")["x"]
-    assert (tuple(back) if isinstance(back, list) else back) == (
-        str(value) if isinstance(value, Path) else value
-    )
+    assert (tuple(back) if isinstance(back, list) else back) == (str(value) if isinstance(value, Path) else value)
 
 
 def test_suggestions_are_near_or_absent() -> None:

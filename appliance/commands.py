@@ -1,0 +1,283 @@
+"""What each ``card-station`` command does, once the command line is understood.
+
+A command takes a ``Call``, prints data to standard output (as JSON where ``--json`` asks for it), and
+returns the exit code; what goes wrong it raises. Its heavy imports are inside the function."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance.errors import ConfigError, VerificationError, WrongUse
+
+if TYPE_CHECKING:
+    from appliance.config import Settings
+    from appliance.outbox.store import Outbox, Row
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of the command line.
+
+    Args:
+        options: as parsed.
+        environ: the environment.
+    """
+
+    options: Namespace
+    environ: Mapping[str, str]
+
+    @property
+    def config_path(self) -> Path:
+        """Return the settings file that counts."""
+        from appliance.config import find
+
+        return find(getattr(self.options, "config", None), self.environ)
+
+    @property
+    def state(self) -> Path:
+        """Return the state directory."""
+        from appliance.config import state_directory
+
+        return state_directory(self.environ)
+
+    @property
+    def runtime(self) -> Path:
+        """Return the runtime directory."""
+        from appliance.config import runtime_directory
+
+        return runtime_directory(self.environ)
+
+    @property
+    def is_json(self) -> bool:
+        """Say whether data is printed as JSON."""
+        return getattr(self.options, "json", False)
+
+    def settings(self) -> "Settings":
+        """Read the settings. Raises ConfigError."""
+        from appliance.config import load
+
+        return load(self.config_path)
+
+    def outbox(self) -> "Outbox":
+        """Open the outbox for looking only. Raises StoreError."""
+        from appliance.outbox.store import DATABASE_NAME, Outbox
+
+        return Outbox.open(self.state / DATABASE_NAME, read_only=True)
+
+    def show(self, value: Any, lines: Iterable[str]) -> None:
+        """Print ``value`` as JSON where that is asked for, else ``lines``."""
+        if self.is_json:
+            lines = [json.dumps(value, ensure_ascii=False, indent=2)]
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def station(call: Call) -> int:
+    """Run the card process."""
+    settings = call.settings()
+    from appliance.run import station as process
+
+    return process.main(settings, call.state, call.runtime)
+
+
+def link(call: Call) -> int:
+    """Run the network process."""
+    settings = call.settings()
+    from appliance.run import link as process
+
+    return process.main(settings, call.state, call.runtime)
+
+
+def run(call: Call) -> int:
+    """Run both processes under one supervisor."""
+    call.settings()
+    from appliance.run import both
+
+    call.runtime.mkdir(mode=0o750, parents=True, exist_ok=True)
+    return both.main(call.config_path)
+
+
+def status(call: Call) -> int:
+    """Show how the station stands, as the state database tells."""
+    outbox = call.outbox()
+    try:
+        found = outbox.status()
+    finally:
+        outbox.close()
+    call.show(found, (f"{name}: {_words(value)}" for name, value in found.items()))
+    return 0
+
+
+def outbox_list(call: Call) -> int:
+    """List the stored events, oldest first."""
+    outbox = call.outbox()
+    try:
+        rows = [_summary(row) for row in outbox.rows()]
+    finally:
+        outbox.close()
+    call.show(
+        rows,
+        (
+            f"{row['sequence']:>10}  {row['time']}  {'covered' if row['covered'] else 'waiting':7}  {row['type']}"
+            for row in rows
+        ),
+    )
+    return 0
+
+
+def outbox_show(call: Call) -> int:
+    """Show one event as it was signed. What is sealed stays sealed."""
+    from joserfc import jws
+
+    outbox = call.outbox()
+    try:
+        row = outbox.row(call.options.sequence)
+    finally:
+        outbox.close()
+    if row is None:
+        raise WrongUse(f"there is no event {call.options.sequence} on this station")
+    event = json.loads(jws.extract_compact(row.jws.encode()).payload)
+    whole = {**_summary(row), "event": event, "jws": row.jws}
+    call.show(whole, [json.dumps({**_summary(row), "event": event}, ensure_ascii=False, indent=2)])
+    return 0
+
+
+def outbox_export(call: Call) -> int:
+    """Print every event as a compact JWS."""
+    outbox = call.outbox()
+    try:
+        if call.is_json:
+            call.show([row.jws for row in outbox.rows()], ())
+        else:
+            call.show(None, (row.jws for row in outbox.rows()))
+    finally:
+        outbox.close()
+    return 0
+
+
+def outbox_verify(call: Call) -> int:
+    """Check the chain: every hash, signature and place."""
+    from appliance.link.enrolment import event_key
+    from appliance.outbox.verify import verify
+
+    keys, thumbprint = event_key(call.state)
+    outbox = call.outbox()
+    try:
+        rows = list(outbox.rows())
+    finally:
+        outbox.close()
+    count, problems = len(rows), verify(rows, keys, thumbprint)
+    call.show({"events": count, "problems": problems}, problems or [f"{count} events, chain unbroken"])
+    if problems:
+        raise VerificationError(f"{len(problems)} problems in the chain of {count} events")
+    return 0
+
+
+def config_check(call: Call) -> int:
+    """Check the settings file."""
+    try:
+        call.settings()
+    except ConfigError as error:
+        if call.is_json:
+            call.show({"file": str(call.config_path), "problems": error.problems}, ())
+        raise
+    call.show({"file": str(call.config_path), "problems": []}, [f"{call.config_path}: good"])
+    return 0
+
+
+def config_show(call: Call) -> int:
+    """Show the effective settings, or the page of defaults."""
+    from appliance import config
+
+    if call.options.defaults:
+        page = config.commented_defaults()
+        call.show({"toml": page}, page.splitlines())
+        return 0
+    shown = config.show(call.config_path)
+    call.show(
+        [vars(row) for row in shown],
+        (f"{f'{row.table}.{row.key}':24} = {row.value:32} # {row.source}" for row in shown),
+    )
+    return 0
+
+
+def service_list(call: Call) -> int:
+    """List the service profiles."""
+    from appliance.services.profile import shipped
+
+    profiles = shipped()
+    call.show(
+        [_profile(profile) for profile in profiles],
+        (
+            f"{profile.id:24} {profile.version:>3}  {profile.title['th']} / {profile.title['en']}"
+            for profile in profiles
+        ),
+    )
+    return 0
+
+
+def service_show(call: Call) -> int:
+    """Show one profile and exactly which bytes of the card it may read."""
+    from appliance.services.profile import shipped
+
+    found = [profile for profile in shipped() if profile.id == call.options.id]
+    if not found:
+        raise WrongUse(f"there is no service {call.options.id!r}; see 'card-station service list'")
+    whole = {**_profile(found[0]), "card_bytes": _card_bytes(found[0].card_read)}
+    call.show(whole, (f"{name}: {_words(value)}" for name, value in whole.items()))
+    return 0
+
+
+def enrol(call: Call) -> int:
+    """Make the station's keys and a request, or take up a grant."""
+    settings = call.settings()
+    from appliance.run import enrol as enrolment
+
+    if call.options.request:
+        return enrolment.request(settings, call.state, Path(call.options.request))
+    return enrolment.take_grant(settings, call.state, Path(call.options.grant))
+
+
+def simulate_card(call: Call) -> int:
+    """Put a virtual card into the virtual reader."""
+    from appliance.simulate.card import main
+
+    return main(call.options.name, call.options.port)
+
+
+def simulate_panel(call: Call) -> int:
+    """Show the virtual panel in the terminal."""
+    from appliance.simulate.panel import view
+
+    return view(call.runtime)
+
+
+def _summary(row: "Row") -> dict[str, Any]:
+    return {
+        "sequence": row.sequence,
+        "chain": row.chain,
+        "type": row.type,
+        "time": row.time,
+        "hash": row.hash,
+        "covered": row.covered,
+    }
+
+
+def _profile(profile: Any) -> dict[str, Any]:
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(profile).items()}
+
+
+def _card_bytes(names: Iterable[str]) -> list[dict[str, Any]]:
+    from appliance.cards.thai_id import AID, Field
+
+    fields = [Field.named(name) for name in names]
+    return [
+        {"field": one.symbol, "applet": AID.hex(), "offset": one.offset, "size_bytes": one.size_bytes} for one in fields
+    ]
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

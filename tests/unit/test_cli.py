@@ -1,0 +1,253 @@
+"""The command line: exit codes, one line of words, data on standard output, and a lean start."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance import cli, commands, errors
+from appliance.link import enrolment
+from appliance.outbox.store import DATABASE_NAME, Outbox
+
+ROOT = Path(__file__).parents[2]
+CONFIG = '[station]\nid = "bkk-001"\nagency = "obec"\n[link]\nhost = "broker.example"\n'
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with settings, and state and sockets in it."""
+    (tmp_path / "station.toml").write_text(CONFIG)
+    monkeypatch.setenv("CARD_STATION_CONFIG", str(tmp_path / "station.toml"))
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    return tmp_path
+
+
+@pytest.fixture
+def outbox(home: Path) -> Outbox:
+    """Return the outbox of a station that made its keys and started its chain."""
+    (home / "state").mkdir()
+    assert cli.main(["enrol", "--request", str(home / "request.json")]) == 0
+    store = Outbox.open(home / "state" / DATABASE_NAME, create=True)
+    store.start_chain(enrolment.event_signer(home / "state").kid, datetime.now(UTC))
+    return store
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line of standard error; nothing stands on standard output."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("card-station: ")
+    return line
+
+
+EXIT_CODES = [
+    (errors.CardStationError("x"), 1),
+    (errors.VerificationError("x"), 1),
+    (errors.WrongUse("x"), 2),
+    (errors.NoReader("x"), 3),
+    (errors.NotAThaiIdCard("x"), 5),
+    (errors.CardRemoved("x"), 6),
+    (errors.CardMute("x"), 6),
+    (errors.CardDeadline("x"), 6),
+    (errors.CardRefused(0x6A82), 6),
+    (errors.CardServiceDown("x"), 7),
+    (errors.OutboxFull("x"), 7),
+    (errors.SigningError("x"), 7),
+    (errors.PanelFault("x"), 7),
+    (errors.DeliveryError("x"), 7),
+    (errors.ConfigError(["x"]), 78),
+    (OSError(2, "No such file", "a"), 1),
+    (ValueError("x"), 1),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), EXIT_CODES, ids=lambda value: type(value).__name__)
+def test_each_family_has_its_exit_code(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(call: commands.Call) -> int:
+        raise error
+
+    monkeypatch.setattr(commands, "status", fail)
+    assert cli.main(["status"]) == code == cli.exit_code(error)
+    line = one_line(capsys)
+    assert "; " in line
+    assert f"card-station: {getattr(error, 'code', 'X00')}: " in line
+
+
+def test_every_error_of_the_product_has_an_outcome() -> None:
+    def families(family: type[Exception]) -> list[type[Exception]]:
+        return [family, *(found for each in family.__subclasses__() for found in families(each))]
+
+    for family in families(errors.CardStationError):
+        assert any(parent in cli.OUTCOMES for parent in family.__mro__)
+
+
+def test_what_is_unexpected_shows_nothing_of_its_content(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(call: commands.Call) -> int:
+        raise ValueError("bytes of a card")
+
+    monkeypatch.setattr(commands, "status", fail)
+    assert cli.main(["status"]) == 1
+    assert one_line(capsys) == "card-station: X00: unexpected ValueError; run it again with --verbose and report it"
+    assert cli.main(["status", "--verbose"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "bogus",
+        "outbox",
+        "outbox show",
+        "outbox show one",
+        "config",
+        "enrol",
+        "enrol --request a --grant b",
+        "--bogus",
+    ],
+)
+def test_wrong_use_is_one_line_and_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(line.split()) == 2
+    assert one_line(capsys).startswith("card-station: U00: ")
+
+
+@pytest.mark.parametrize("line", ["", "outbox", "outbox list", "config show", "enrol", "simulate card", "run"])
+def test_help_is_everywhere(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*line.split(), "--help"])
+    assert ended.value.code == 0
+    assert "--config FILE" in capsys.readouterr().out
+
+
+def test_interruption_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(call: commands.Call) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "status", interrupt)
+    assert cli.main(["status"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_several_problems_are_a_line_each(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "station.toml").write_text('[station]\nid = "A"\n')
+    assert cli.main(["config", "check"]) == 78
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 3
+    assert all(line.startswith("card-station: F00: station.toml:") for line in err.splitlines())
+
+
+def test_config_check(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["config", "check"]) == 0
+    assert capsys.readouterr().out == f"{home / 'station.toml'}: good\n"
+    (home / "station.toml").write_text("[station\n")
+    assert cli.main(["config", "check", "--json"]) == 78
+    assert json.loads(capsys.readouterr().out)["problems"][0].startswith("station.toml:1: not TOML")
+
+
+def test_global_options_stand_before_or_after(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = home / "other.toml"
+    other.write_text(CONFIG.replace("bkk-001", "bkk-002"))
+    for line in (
+        ["--config", str(other), "--json", "config", "show"],
+        ["config", "show", "--json", "--config", str(other)],
+    ):
+        assert cli.main(line) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown[0] == {"table": "station", "key": "id", "value": '"bkk-002"', "source": "other.toml:2"}
+
+
+def test_config_show(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["config", "show"]) == 0
+    out = capsys.readouterr().out
+    assert "station.id" in out.splitlines()[0]
+    assert out.splitlines()[0].endswith("# station.toml:2")
+    assert "link.port" in out
+    assert "# default" in out
+
+
+def test_config_show_defaults_needs_no_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CARD_STATION_CONFIG", "/nonexistent")
+    assert cli.main(["config", "show", "--defaults"]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["link"]["port"] == 8883
+
+
+def test_services_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["service", "list", "--json"]) == 0
+    assert "school.attendance" in [service["id"] for service in json.loads(capsys.readouterr().out)]
+    assert cli.main(["service", "list"]) == 0
+    assert "school.attendance" in capsys.readouterr().out
+    assert cli.main(["service", "show", "school.attendance", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["card_bytes"] == [
+        {"field": "citizen_id", "applet": "a000000054480001", "offset": 4, "size_bytes": 13}
+    ]
+    assert cli.main(["service", "show", "school.lunch"]) == 2
+    assert "school.lunch" in one_line(capsys)
+
+
+def test_without_a_state_database_the_advice_is_to_enrol(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ("status", "outbox list", "outbox export"):
+        assert cli.main(line.split()) == 7
+        assert "card-station enrol" in one_line(capsys)
+    assert cli.main(["outbox", "verify"]) == 7
+    assert "card-station enrol" in one_line(capsys)
+
+
+def test_an_empty_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert cli.main(["outbox", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert cli.main(["outbox", "verify"]) == 0
+    assert capsys.readouterr().out == "0 events, chain unbroken\n"
+    assert cli.main(["outbox", "export"]) == 0
+    assert capsys.readouterr().out == ""
+    assert cli.main(["outbox", "show", "1"]) == 2
+    assert "no event 1" in one_line(capsys)
+
+
+def test_status(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    outbox.say({"state": "ready", "reader": "ok"})
+    capsys.readouterr()
+    assert cli.main(["status", "--json"]) == 0
+    status: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert status["state"] == "ready"
+    assert status["backlog"]["count"] == 0
+    assert cli.main(["status"]) == 0
+    assert "reader: ok" in capsys.readouterr().out
+
+
+def test_enrol_shows_the_key_in_groups(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["enrol", "--request", str(home / "request.json")]) == 0
+    kid = json.loads((home / "request.json").read_text())["event_key"]["kid"]
+    assert enrolment.grouped(kid) in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(home: Path) -> None:
+    line = f"{sys.executable} -m appliance.cli config show --defaults | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_the_start_loads_nothing_heavy() -> None:
+    code = "import sys, appliance.cli as c; c.parser(); print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    loaded = set(done.stdout.split())
+    heavy = {"sqlite3", "joserfc", "cryptography", "PIL", "gpiozero", "smartcard", "paho", "luma", "tomllib", "logging"}
+    assert not loaded & heavy
