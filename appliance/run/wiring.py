@@ -1,14 +1,16 @@
 """Builds the station's parts from its settings: the only place that knows which class stands behind which joint."""
 
+import logging
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from appliance import __version__
 from appliance.config import Display, Settings
-from appliance.errors import ConfigError, VerificationError
+from appliance.errors import ConfigError, PanelFault, VerificationError
 from appliance.events.cloud_event import Origin
 from appliance.events.document import Document
 from appliance.events.roster import Roster
@@ -16,6 +18,8 @@ from appliance.events.sign import KeySet
 from appliance.events.writer import EventWriter
 from appliance.flow import SignedRoster, World
 from appliance.hardware.clock import SystemClock
+from appliance.hardware.gpio import GpioSignals
+from appliance.hardware.oled import Oled
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.ports import Clock
 from appliance.run.nudge import Nudge
@@ -25,6 +29,10 @@ from appliance.run.reader import WorkerReader
 from appliance.services.profile import Profile, parse, shipped
 
 SIMULATED_CLOCK = "CARD_STATION_SIMULATED_CLOCK"
+
+Pins = tuple[int, int, int]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,24 +97,40 @@ class RosterSource:
         try:
             document = Document.open(jws, self._keys, "roster", self._station)
             return SignedRoster(Roster.from_document(document), document.expires_at)
-        except VerificationError:
+        except VerificationError as error:
+            _log.error("%s: the stored roster is not used: %s", error.code, error)
             return None
 
 
-def build_panel(settings: Settings, runtime: Path, clock: Clock | None = None) -> PanelThread:
-    """Build the panel that the settings name: the real one, the virtual one, or none."""
-    panel, now = settings.panel, clock or SystemClock()
-    pins = (panel.buttons, panel.leds, panel.buzzer)
+def build_panel(settings: Settings, runtime: Path) -> PanelThread:
+    """Build the panel that the settings name: the real one, the virtual one, or lights and buzzer only."""
+    panel, clock, language = settings.panel, SystemClock(), settings.station.language
+    pins = (_three(panel.buttons), _three(panel.leds), panel.buzzer)
+
+    def now() -> datetime:
+        return clock.now().time
+
     if panel.display is Display.VIRTUAL:
         from appliance.simulate.panel import VirtualPanel
 
         virtual = VirtualPanel(runtime, *pins)
-        return PanelThread(virtual.display, virtual.signals, lambda: now.now().time, settings.station.language)
-    from appliance.hardware.gpio import GpioSignals
-    from appliance.hardware.oled import Oled
-
+        return PanelThread(virtual.display, virtual.signals, now, language, virtual.on_show)
     display = Oled(panel.address, panel.rotate) if panel.display is Display.SSD1306 else None
-    return PanelThread(display, GpioSignals(*pins), lambda: now.now().time, settings.station.language)
+    return PanelThread(display, _signals(*pins), now, language)
+
+
+def _signals(buttons: Pins, leds: Pins, buzzer: int) -> GpioSignals | None:
+    """Open the pins; a station without them still reads cards."""
+    try:
+        return GpioSignals(buttons, leds, buzzer)
+    except PanelFault as error:
+        _log.error("%s: no buttons, lights or buzzer: %s", error.code, error)
+        return None
+
+
+def _three(pins: tuple[int, ...]) -> Pins:
+    first, second, third = pins
+    return first, second, third
 
 
 def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) -> Parts:

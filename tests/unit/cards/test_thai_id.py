@@ -18,7 +18,9 @@ def test_attendance_is_one_window_of_thirteen_bytes() -> None:
 @given(st.sets(st.sampled_from(list(Field)), min_size=1))
 def test_a_plan_covers_the_wanted_fields_and_no_other_byte(fields: set[Field]) -> None:
     wanted = {at for field in fields for at in range(field.offset, field.offset + field.size_bytes)}
-    read = [at for window in thai_id.plan(list(fields)) for at in range(window.offset, window.offset + window.size_bytes)]
+    read = [
+        at for window in thai_id.plan(list(fields)) for at in range(window.offset, window.offset + window.size_bytes)
+    ]
     assert sorted(read) == sorted(wanted)
     assert all(window.size_bytes <= thai_id.MAX_WINDOW_BYTES for window in thai_id.plan(list(fields)))
 

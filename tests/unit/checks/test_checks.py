@@ -46,7 +46,13 @@ def test_expiry(is_lifetime: bool, last_day: date | None, is_sure: bool, result:
 )
 def test_roster(digest: bytes, expires_at: datetime, is_sure: bool, result: Result, why: str | None) -> None:
     check = roster.check(
-        {b"a", b"b"}, digest, as_of="2026-11-22", source="roster:1", expires_at=expires_at, now=NOW, is_clock_sure=is_sure
+        {b"a", b"b"},
+        digest,
+        as_of="2026-11-22",
+        source="roster:1",
+        expires_at=expires_at,
+        now=NOW,
+        is_clock_sure=is_sure,
     )
     assert (check.result, check.why) == (result, why)
     assert check.as_data()["as_of"] == "2026-11-22"

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_only_a_new_epoch_goes_back(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"hash": "x" * 43}, {"chain": "0" * 26}])
-def test_another_history_freezes_the_queue(queue: Queue, changes: dict[str, object]) -> None:
+def test_another_history_freezes_the_queue(queue: Queue, changes: dict[str, Any]) -> None:
     assert queue.take(queue.receipt(3, **changes))
     standing = queue.delivery.standing()
     assert standing.frozen

@@ -69,7 +69,9 @@ def test_the_first_event_names_the_key(station: Station) -> None:
 
 
 def test_the_disk_is_synchronised_at_every_commit(station: Station) -> None:
-    settings = {name: station.outbox._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
+    settings = {
+        name: station.outbox._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+    }
     assert settings == {"journal_mode": "wal", "synchronous": 2}
 
 
@@ -108,11 +110,15 @@ def test_a_second_process_sees_the_events(station: Station) -> None:
     other.close()
 
 
+def fill(station: Station) -> None:
+    for _ in range(1000):
+        station.append()
+
+
 def test_the_limit_ends_in_a_clean_refusal(tmp_path: Path) -> None:
     station = Station(tmp_path, max_bytes=64 * 4096)
     with pytest.raises(OutboxFull):
-        for _ in range(1000):
-            station.outbox.append(lambda position: station.build(position), None, None, AT)
+        fill(station)
     count = len(list(station.outbox.rows()))
     assert count > 10
     assert station.problems() == []
@@ -181,7 +187,10 @@ def tampered(station: Station, change: str, *values: object) -> list[str]:
         ("UPDATE event SET type = 'x' WHERE sequence = 3", "event 3: its type"),
         ("UPDATE event SET hash = 'x' WHERE sequence = 3", "event 3: its stored hash"),
         ("UPDATE event SET jws = replace(jws, '.', 'A.') WHERE sequence = 3", "event 3: "),
-        ("UPDATE event SET jws = (SELECT jws FROM event WHERE sequence = 2) WHERE sequence = 3", "event 3: its sequence"),
+        (
+            "UPDATE event SET jws = (SELECT jws FROM event WHERE sequence = 2) WHERE sequence = 3",
+            "event 3: its sequence",
+        ),
     ],
 )
 def test_verify_names_what_was_changed(station: Station, change: str, said: str) -> None:
