@@ -5,6 +5,7 @@ a lock in a callback kills or blocks that thread while the library still says "c
 what happened. paho holds at most a few messages in flight: the state database is the queue.
 """
 
+import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +25,8 @@ MAX_IN_FLIGHT = 20
 SESSION_EXPIRY_S = 86_400
 NO_MATCHING_SUBSCRIBERS = 0x10
 SESSION_TAKEN_OVER = 0x8E
+_log = logging.getLogger(__name__)
+
 _NOT_QUEUED = (MQTTErrorCode.MQTT_ERR_QUEUE_SIZE, MQTTErrorCode.MQTT_ERR_PAYLOAD_SIZE)
 
 
@@ -107,6 +110,7 @@ class MqttLine:
             protocol=MQTTProtocolVersion.MQTTv5,
         )
         client.suppress_exceptions = True
+        client.enable_logger(_log)  # or an exception in a callback is not even logged
         client.max_inflight_messages_set(MAX_IN_FLIGHT)
         client.max_queued_messages_set(2 * MAX_IN_FLIGHT)
         client.reconnect_delay_set(1, 60)
@@ -169,9 +173,7 @@ class MqttLine:
             self._note(Disconnected(reason.value, str(reason)))
             return
         allowed = getattr(properties, "ReceiveMaximum", MAX_IN_FLIGHT)
-        in_flight = max(1, min(MAX_IN_FLIGHT, allowed))
-        client.max_inflight_messages_set(in_flight)
-        self._note(Connected(in_flight))
+        self._note(Connected(max(1, min(MAX_IN_FLIGHT, allowed))))
 
     def _on_disconnect(
         self, client: Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Properties | None

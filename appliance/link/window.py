@@ -43,12 +43,14 @@ class Window:
         """Stop sending."""
         self.in_flight = 0
 
-    def acknowledged(self, mid: int, is_taken: bool, now_s: float) -> None:
-        """Note a PUBACK; where nobody took the message, send again after a pause."""
-        if mid in self._waiting:
-            self._waiting.discard(mid)
-            if not is_taken:
-                self._again_at_s = now_s + self._patience_s
+    def acknowledged(self, mid: int, is_taken: bool, now_s: float) -> bool:
+        """Note a PUBACK; where nobody took the events, send again after a pause. Say whether it was of events."""
+        if mid not in self._waiting:
+            return False
+        self._waiting.discard(mid)
+        if not is_taken:
+            self._again_at_s = now_s + self._patience_s
+        return True
 
     def received(self, through: int, size: int, min_gap_ms: int) -> None:
         """Note a receipt."""

@@ -6,12 +6,15 @@ enrolled: whatever fails before, the same grant can be taken up again.
 
 import json
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
+from appliance import __version__
 from appliance.config import Settings
 from appliance.errors import WrongUse
 from appliance.events import strict_json
+from appliance.events.cloud_event import Origin
+from appliance.events.writer import EventWriter
+from appliance.hardware.clock import SystemClock
 from appliance.link import enrolment
 from appliance.link.durable_file import write
 from appliance.outbox.store import DATABASE_NAME, Outbox
@@ -46,12 +49,20 @@ def take_grant(settings: Settings, state: Path, grant_path: Path) -> int:
 
 
 def _store(settings: Settings, state: Path, granted: enrolment.Granted) -> None:
-    """Put the documents into the outbox and start the chain of this station's event key."""
+    """Put the documents into the outbox and start the chain, which begins with the event of this enrolment."""
+    clock, signer = SystemClock(), enrolment.event_signer(state)
+    writer = EventWriter(Origin(settings.station.agency, settings.station.id, __version__), signer, ())
     outbox = Outbox.open(state / DATABASE_NAME, create=True, max_bytes=settings.outbox.max_bytes)
     try:
         for document in granted.documents:
             outbox.take_document(document.kind, document.version, document.jws)
-        outbox.start_chain(enrolment.event_signer(state).kid, datetime.now(UTC))
+        at = clock.now()
+        outbox.start_chain(signer.kid, at.time)
+        if outbox.head().sequence == 1:
+            data = {"clock": at.as_data(), "key": signer.kid}
+            outbox.append(
+                lambda position: writer.station(position, "station.enrolled.v1", at.time, data), None, None, at
+            )
     finally:
         outbox.close()
 

@@ -100,10 +100,11 @@ class Link:
                 self._received(happening)
 
     def _acknowledged(self, mid: int, reason: int) -> None:
-        self._alarm_if(reason == NO_MATCHING_SUBSCRIBERS, "nobody_listens")
-        self._alarm_if(reason >= 0x80, "not_authorised")
-        is_taken = reason != NO_MATCHING_SUBSCRIBERS and reason < 0x80
-        self._window.acknowledged(mid, is_taken, time.monotonic())
+        is_refused = reason >= 0x80
+        is_taken = reason != NO_MATCHING_SUBSCRIBERS and not is_refused
+        is_of_events = self._window.acknowledged(mid, is_taken, time.monotonic())
+        self._alarm_if(is_refused, "not_authorised")
+        self._alarm_if(is_of_events and not is_taken and not is_refused, "nobody_listens")
 
     def _received(self, message: Received) -> None:
         if message.topic == f"{self._prefix}receipt":

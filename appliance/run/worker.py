@@ -7,7 +7,6 @@ kills. It holds no key, opens no network connection, and writes nothing to the d
 
 import base64
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from appliance.cards.dates import CardDate, Precision
 from appliance.cards.thai_id import Field, Reading
 from appliance.errors import CardError, CardMute, CardRefused, ReaderUnavailable
 from appliance.ports import CardSlot, Insertion
+from appliance.run.logs import set_up_logging
 
 
 class SlotReader:
@@ -64,7 +64,7 @@ def main(name_prefix: str, *allowed: str) -> int:
     """Serve requests until standard input ends. Source of the requests: ``run.reader``."""
     from appliance.hardware.pcsc import PcscSlot
 
-    logging.basicConfig(stream=sys.stderr, format="<%(levelno)s>reader-worker: %(message)s", level=logging.INFO)
+    set_up_logging("reader-worker")
     slot = PcscSlot(name_prefix, allowed)
     reader = SlotReader(slot)
     for line in sys.stdin:

@@ -73,7 +73,9 @@ def run_until_crash(stage: Stage, card: Any, at: int, shown: Path) -> int:
                 os._exit(CRASHED)
 
         world = stage.world()
-        joints: dict[str, Any] = {name: Crashing(getattr(world, name), after_call) for name in ("reader", "clock", "outbox", "writer")}
+        joints: dict[str, Any] = {
+            name: Crashing(getattr(world, name), after_call) for name in ("reader", "clock", "outbox", "writer")
+        }
         panel = Crashing(_Shown(shown, stage.slot.remove), after_call)
         crashing: World = replace(world, **joints, panel=panel)
         serve(crashing, stage.profile, lambda: stage.slot.card is not None)

@@ -1,0 +1,214 @@
+"""The whole product on one machine, as real processes: pcscd with a virtual reader, broker, agency, one station.
+
+For the demonstration and the system tests. Nothing here is imported from the programs: they are started by their
+commands, as on real machines, and can be killed and started again one by one. Runs only inside ``scripts/private``.
+
+Example::
+
+    with Product(folder) as product:
+        product.set_up(print)
+        product.start("broker", "ingest", "station", "link")
+        product.insert("person-1")
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from appliance.errors import CardStationError, WrongUse
+from appliance.simulate.card import VpcdCard, deck
+from appliance.simulate.pcscd import PrivatePcscd
+from appliance.simulate.persons import person
+
+AGENCY = "obec"
+SET = "school-1"
+PORT = 8883
+MEMBERS = (1, 2, 3)
+POLL_S = 0.5  # pcscd looks at the virtual reader every 0.4 s
+
+_ORDER = ("broker", "ingest", "station", "link")
+_STATION = [sys.executable, "-m", "appliance.cli"]
+_AGENCY = [sys.executable, "-m", "agency"]
+
+
+class Product:
+    """One agency and one station.
+
+    Args:
+        folder: an empty folder of the caller; everything is written there.
+        station: station id.
+        service: id of the active service.
+        members: serial numbers of the invented people on the roster.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        station: str = "bkk-001",
+        service: str = "school.attendance",
+        members: tuple[int, ...] = MEMBERS,
+    ) -> None:
+        self.folder = folder
+        self.station_id = station
+        self.service = service
+        self.members = members
+        self.home, self.state, self.runtime = folder / "agency", folder / "state", folder / "run"
+        self.pcscd = PrivatePcscd(folder)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._card: VpcdCard | None = None
+
+    @property
+    def trace(self) -> Path:
+        """Return the file to which the virtual panel writes a line for each screen."""
+        return self.folder / "panel.jsonl"
+
+    def set_up(self, say: Callable[[str], None] = lambda words: None) -> None:
+        """Make the agency, enrol the station, import the roster; start pcscd and the broker on the way."""
+        for folder in (self.state, self.runtime, self.folder / "log"):
+            folder.mkdir(parents=True, exist_ok=True)
+        say("pcscd with a virtual reader")
+        self.pcscd.start()
+        say("the agency: keys, CA, broker configuration, database")
+        self.agency("init", "--agency", AGENCY, "--host", "localhost", "--port", str(PORT))
+        say("the roster: one memory-hard digest for each member")
+        self.agency("roster", "import", str(self._roster_file()), "--set", SET, "--as-of", "2026-11-22")
+        say("the broker, with mutual TLS")
+        self.start("broker")
+        say("the station: its own keys, a request, the agency's grant")
+        self.write_settings()
+        self.enrol()
+        self.agency("roster", "push", "--set", SET)
+
+    def enrol(self) -> None:
+        """Enrol the station by file."""
+        request, grant = self.folder / "request.json", self.folder / "grant.json"
+        self.station("enrol", "--request", str(request))
+        self.agency("station", "approve", str(request), "--grant", str(grant))
+        self.station("enrol", "--grant", str(grant))
+
+    def write_settings(self) -> None:
+        """Write the station's settings file."""
+        (self.folder / "station.toml").write_text(
+            f'[station]\nid = "{self.station_id}"\nagency = "{AGENCY}"\n\n'
+            f'[reader]\nname = "Virtual PCD"\n\n[service]\nid = "{self.service}"\n\n'
+            f'[panel]\ndisplay = "virtual"\n\n[link]\nhost = "localhost"\nport = {PORT}\n'
+        )
+
+    def _roster_file(self) -> Path:
+        path = self.folder / "roster.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["citizen_id", "member", "name"])
+            for serial in self.members:
+                rows.writerow([person(serial).citizen_id, f"P{serial:04d}", person(serial).full_name_th])
+        return path
+
+    def station(self, *arguments: str) -> str:
+        """Run ``card-station`` and return its standard output. Raises WrongUse with its words where it fails."""
+        return self._run([*_STATION, "--config", str(self.folder / "station.toml"), *arguments])
+
+    def agency(self, *arguments: str) -> str:
+        """Run ``card-agency`` and return its standard output. Raises WrongUse with its words where it fails."""
+        return self._run([*_AGENCY, "--home", str(self.home), *arguments])
+
+    def _run(self, command: list[str]) -> str:
+        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise WrongUse(f"{' '.join(command[2:])} ended with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "STATE_DIRECTORY": str(self.state),
+            "RUNTIME_DIRECTORY": str(self.runtime),
+            "CARD_STATION_PANEL_TRACE": str(self.trace),
+            "CARD_STATION_SIMULATED_CLOCK": "1",
+        }
+
+    def start(self, *names: str) -> None:
+        """Start processes: ``broker``, ``ingest``, ``station``, ``link``; each writes to ``log/NAME.log``."""
+        commands = {
+            "broker": ["mosquitto", "-c", str(self.home / "broker" / "mosquitto.conf")],
+            "ingest": [*_AGENCY, "--home", str(self.home), "ingest"],
+            "station": [*_STATION, "--config", str(self.folder / "station.toml"), "station"],
+            "link": [*_STATION, "--config", str(self.folder / "station.toml"), "link"],
+        }
+        environment = {**self._environment(), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+        for name in names:
+            with (self.folder / "log" / f"{name}.log").open("ab") as log:
+                self.processes[name] = subprocess.Popen(commands[name], env=environment, stdout=log, stderr=log)
+
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """Send a process a signal and wait for its end."""
+        process = self.processes.pop(name)
+        process.send_signal(how)
+        process.wait()
+
+    def insert(self, name: str) -> None:
+        """Put a card of the deck into the virtual reader."""
+        self._card = VpcdCard(deck(name))
+        self._card.insert()
+
+    def remove(self) -> None:
+        """Take the card out, and wait until pcscd has seen it."""
+        if self._card is not None:
+            self._card.remove()
+            self._card = None
+            time.sleep(POLL_S)
+
+    def screens(self) -> list[dict[str, Any]]:
+        """Return what the panel showed so far, oldest first."""
+        if not self.trace.exists():
+            return []
+        return [json.loads(line) for line in self.trace.read_text().splitlines() if line.endswith("}")]
+
+    def wait_for(self, is_done: Callable[[], Any], what: str, patience_s: float = 20.0) -> Any:
+        """Wait until ``is_done`` returns something true and return it.
+
+        Raises:
+            CardStationError: it did not happen in time.
+        """
+        end_s = time.monotonic() + patience_s
+        while time.monotonic() < end_s:
+            if result := is_done():
+                return result
+            time.sleep(0.05)
+        raise CardStationError(f"{what} did not happen within {patience_s:.0f} s; see {self.folder / 'log'}")
+
+    def visit(self, name: str, states: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Insert a card, wait for its verdict, and return that screen; the card stays in."""
+        before = len(self.screens())
+        self.insert(name)
+        screen: dict[str, Any] = self.wait_for(
+            lambda: next((s for s in self.screens()[before:] if s["reference"] or s["state"] in states), None),
+            f"a verdict on {name}",
+        )
+        return screen
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events that the agency holds."""
+        found: list[dict[str, Any]] = json.loads(self.agency("--json", "events", "list", "--limit", "100000"))
+        return found
+
+    def __enter__(self) -> Self:
+        """Return the product, not set up yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End everything."""
+        self.remove()
+        for name in reversed(_ORDER):
+            if name in self.processes:
+                self.kill(name, signal.SIGTERM)
+        self.pcscd.stop()
