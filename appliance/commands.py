@@ -130,7 +130,7 @@ def outbox_list(call: Call) -> int:
 
 def outbox_show(call: Call) -> int:
     """Show one event as it was signed. What is sealed stays sealed."""
-    from joserfc import jws
+    from appliance.events.sign import unverified_payload
 
     outbox = call.outbox()
     try:
@@ -139,7 +139,7 @@ def outbox_show(call: Call) -> int:
         outbox.close()
     if row is None:
         raise WrongUse(f"there is no event {call.options.sequence} on this station")
-    event = json.loads(jws.extract_compact(row.jws.encode()).payload)
+    event = unverified_payload(row.jws)
     whole = {**_summary(row), "event": event, "jws": row.jws}
     call.show(whole, [json.dumps({**_summary(row), "event": event}, ensure_ascii=False, indent=2)])
     return 0

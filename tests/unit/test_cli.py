@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 
 from appliance import cli, commands, errors
+from appliance.events.cloud_event import Origin
+from appliance.events.writer import EventWriter
+from appliance.hardware.clock import SystemClock
 from appliance.link import enrolment
 from appliance.outbox.store import DATABASE_NAME, Outbox
 
@@ -251,3 +255,39 @@ def test_the_start_loads_nothing_heavy() -> None:
     loaded = set(done.stdout.split())
     heavy = {"sqlite3", "joserfc", "cryptography", "PIL", "gpiozero", "smartcard", "paho", "luma", "tomllib", "logging"}
     assert not loaded & heavy
+
+
+@pytest.fixture
+def two_events(outbox: Outbox, home: Path, capsys: pytest.CaptureFixture[str]) -> Outbox:
+    """Return an outbox with two events."""
+    signer = enrolment.event_signer(home / "state")
+    writer = EventWriter(Origin("obec", "bkk-001", "1.0.0"), signer, ())
+    at = SystemClock().now()
+    data = {"clock": at.as_data(), "key": signer.kid}
+    for _ in range(2):
+        outbox.append(lambda place: writer.station(place, "station.enrolled.v1", at.time, data), None, None, at)
+    capsys.readouterr()
+    return outbox
+
+
+def test_events_are_listed_shown_and_exported(two_events: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["outbox", "list"]) == 0
+    assert "waiting  station.enrolled.v1" in capsys.readouterr().out
+    assert cli.main(["outbox", "show", "2", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["event"]["sequence"] == "0000000002"
+    assert shown["event"]["type"] == "station.enrolled.v1"
+    assert cli.main(["outbox", "export"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == shown["jws"]
+    assert cli.main(["outbox", "verify", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"events": 2, "problems": []}
+
+
+def test_a_changed_event_is_found(two_events: Outbox, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two_events.close()
+    with sqlite3.connect(home / "state" / DATABASE_NAME) as database:
+        database.execute("UPDATE event SET jws = replace(jws, '.', '.A') WHERE sequence = 1")
+    assert cli.main(["outbox", "verify"]) == 1
+    out, err = capsys.readouterr()
+    assert "event 1: " in out
+    assert err.startswith("card-station: V00: ")

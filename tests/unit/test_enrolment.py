@@ -5,7 +5,6 @@ import hashlib
 import json
 import stat
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,68 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from appliance import config
 from appliance.errors import SigningError, VerificationError, WrongUse
 from appliance.events.document import Document
-from appliance.events.seal import generate_sealing_key, public_sealing_key
-from appliance.events.sign import KeySet, Signer, thumbprint
+from appliance.events.sign import KeySet, thumbprint
 from appliance.link import enrolment
 from appliance.link.durable_file import create_once, write
 from appliance.outbox.store import DATABASE_NAME, Outbox
+from appliance.outbox.verify import verify
 from appliance.run import enrol
+from tests.unit.small_agency import NOW, Agency, pem
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SETTINGS = config.parse('[station]\nid = "bkk-001"\nagency = "obec"\n[link]\nhost = "broker.example"\n', "station.toml")
-
-
-class Agency:
-    """As much of an agency as enrolment needs."""
-
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.signers = {purpose: Signer.generate() for purpose in ("receipt", "document")}
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "obec CA")])
-        self.ca = self._certificate(name, self.key.public_key(), is_ca=True)
-
-    def _certificate(self, subject: x509.Name, key: Any, *, is_ca: bool) -> x509.Certificate:
-        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "obec CA")])
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - timedelta(days=1))
-            .not_valid_after(NOW + timedelta(days=365))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .sign(self.key, hashes.SHA256())
-        )
-
-    def certificate(self, csr_pem: str, common_name: str | None = None) -> str:
-        csr = x509.load_pem_x509_csr(csr_pem.encode())
-        subject = csr.subject
-        if common_name:
-            subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
-        return pem(self._certificate(subject, csr.public_key(), is_ca=False))
-
-    def document(self, kind: str = "settings", version: int = 3, audience: str = "bkk-001") -> str:
-        document = Document(kind, version, NOW, NOW + timedelta(days=7), (audience,), {})
-        return document.sign(self.signers["document"])
-
-    def grant(self, request: dict[str, Any]) -> dict[str, Any]:
-        keys = [signer.public(purpose) for purpose, signer in self.signers.items()]
-        keys += [public_sealing_key(generate_sealing_key(), purpose) for purpose in ("duty", "escrow")]
-        return {
-            "schema": "card-station/grant/1",
-            "agency": "obec",
-            "station": "bkk-001",
-            "certificate": self.certificate(request["csr"]),
-            "ca": pem(self.ca),
-            "keys": {"keys": keys},
-            "broker": {"host": "broker.example", "port": 8883},
-            "documents": [self.document()],
-        }
-
-
-def pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 @pytest.fixture(scope="module")
@@ -271,8 +217,20 @@ def test_enrolment_from_file_to_file(tmp_path: Path, agency: Agency, capsys: pyt
     assert enrol.take_grant(SETTINGS, tmp_path, answer) == 0
     assert "bkk-001 is enrolled with obec" in capsys.readouterr().err
     outbox = Outbox.open(tmp_path / DATABASE_NAME, read_only=True)
-    assert outbox.head().previous == made["event_key"]["kid"]
+    rows = list(outbox.rows())
+    assert [row.type for row in rows] == ["station.enrolled.v1"]
+    assert verify(rows, *enrolment.event_key(tmp_path)) == []
     assert outbox.document("settings") is not None
+    outbox.close()
+
+
+def test_the_chain_begins_once_however_often_the_grant_is_taken_up(tmp_path: Path, agency: Agency) -> None:
+    grant = agency.grant(enrolment.make_request(SETTINGS, tmp_path))
+    (tmp_path / "grant.json").write_text(json.dumps(grant))
+    for _ in range(2):
+        assert enrol.take_grant(SETTINGS, tmp_path, tmp_path / "grant.json") == 0
+    outbox = Outbox.open(tmp_path / DATABASE_NAME, read_only=True)
+    assert len(list(outbox.rows())) == 1
     outbox.close()
 
 
