@@ -47,6 +47,7 @@ class Product:
         station: station id.
         service: id of the active service.
         members: serial numbers of the invented people on the roster.
+        is_virtual: use a private pcscd and a virtual panel; else the machine's own reader, OLED and buttons.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Product:
         station: str = "bkk-001",
         service: str = "school.attendance",
         members: tuple[int, ...] = MEMBERS,
+        is_virtual: bool = True,
     ) -> None:
         self.folder = folder
         self.station_id = station
         self.service = service
         self.members = members
+        self.is_virtual = is_virtual
         self.home, self.state, self.runtime = folder / "agency", folder / "state", folder / "run"
         self.pcscd = PrivatePcscd(folder)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -74,8 +77,9 @@ class Product:
         """Make the agency, enrol the station, import the roster; start pcscd and the broker on the way."""
         for folder in (self.state, self.runtime, self.folder / "log"):
             folder.mkdir(parents=True, exist_ok=True)
-        say("pcscd with a virtual reader")
-        self.pcscd.start()
+        if self.is_virtual:
+            say("pcscd with a virtual reader")
+            self.pcscd.start()
         say("the agency: keys, CA, broker configuration, database")
         self.agency("init", "--agency", AGENCY, "--host", "localhost", "--port", str(PORT))
         say("the roster: one memory-hard digest for each member")
@@ -98,8 +102,9 @@ class Product:
         """Write the station's settings file."""
         (self.folder / "station.toml").write_text(
             f'[station]\nid = "{self.station_id}"\nagency = "{AGENCY}"\n\n'
-            f'[reader]\nname = "Virtual PCD"\n\n[service]\nid = "{self.service}"\n\n'
-            f'[panel]\ndisplay = "virtual"\n\n[link]\nhost = "localhost"\nport = {PORT}\n'
+            f'[reader]\nname = "{"Virtual PCD" if self.is_virtual else ""}"\n\n[service]\nid = "{self.service}"\n\n'
+            f'[panel]\ndisplay = "{"virtual" if self.is_virtual else "ssd1306"}"\n\n'
+            f'[link]\nhost = "localhost"\nport = {PORT}\n'
         )
 
     def _roster_file(self) -> Path:
@@ -126,13 +131,9 @@ class Product:
         return done.stdout
 
     def _environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "STATE_DIRECTORY": str(self.state),
-            "RUNTIME_DIRECTORY": str(self.runtime),
-            "CARD_STATION_PANEL_TRACE": str(self.trace),
-            "CARD_STATION_SIMULATED_CLOCK": "1",
-        }
+        directories = {"STATE_DIRECTORY": str(self.state), "RUNTIME_DIRECTORY": str(self.runtime)}
+        virtual = {"CARD_STATION_PANEL_TRACE": str(self.trace), "CARD_STATION_SIMULATED_CLOCK": "1"}
+        return {**os.environ, **directories, **(virtual if self.is_virtual else {})}
 
     def start(self, *names: str) -> None:
         """Start processes: ``broker``, ``ingest``, ``station``, ``link``; each writes to ``log/NAME.log``."""
