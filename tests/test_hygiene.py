@@ -25,7 +25,7 @@ EVERYWHERE = {
     ),
 }
 #: Rule -> what it forbids in code.
-IN_CODE = {"promise for later": re.compile(r"\b(?:TO" "DO|FIX" "ME|XX" "X|NotImpl" "ementedError)\b")}
+IN_CODE = {"promise for later": re.compile(r"\b(?:TO" "DO|FIX" "ME|XX" "X|NotImpl" r"ementedError)\b")}
 #: What the panel must never claim below L4 (contract 5).
 CLAIMS = re.compile(r"ยืนยันแล้ว|ยืนยันตัวตน|บัตรจริง|บัตรแท้|มีสิทธิ|\b(?:verified|genuine|authentic)\b", re.IGNORECASE)
 CODE_SUFFIXES = {".py", ".sh", ".toml", ".json", ""}
