@@ -38,8 +38,9 @@ class Fitted:
     width: int
 
     def draw(self, draw: ImageDraw.ImageDraw, left: int, base: int, fill: int = 1) -> None:
-        """Draw the words from ``left`` on, standing on the row ``base``."""
-        draw.text((left, base), spaced(self.words), fill=fill, font=self.font, anchor="ls")
+        """Draw the words, their ink from ``left`` on, standing on the row ``base``."""
+        overhang = min(self.font.getbbox(spaced(self.words), mode="1", anchor="ls")[0], 0)
+        draw.text((left - overhang, base), spaced(self.words), fill=fill, font=self.font, anchor="ls")
 
 
 def clusters(text: str) -> list[str]:

@@ -103,8 +103,6 @@ L1 = Claim("อ่านบัตรได้", "Card read")
 L2 = Claim("อยู่ในรายชื่อ", "On the list")
 CLAIMS = {Level.L0: L0, Level.L1: L1, Level.L2: L2}
 
-FORBIDDEN = ("ยืนยันแล้ว", "บัตรจริง", "มีสิทธิ", "verified", "genuine", "authentic", "entitled", "valid")
-
 DIRECTIONS = {"in": Claim("เข้า", "In"), "out": Claim("ออก", "Out")}
 
 ROWS: dict[State, Row] = {

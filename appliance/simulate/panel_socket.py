@@ -135,7 +135,7 @@ class PanelSocket:
     def _hear(self, viewer: _Viewer) -> None:
         with suppress(BlockingIOError):
             for line in viewer.lines():
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):  # no JSON, or nested without end
                     message = json.loads(line)
                     if isinstance(message, dict):
                         self._on_message(message)

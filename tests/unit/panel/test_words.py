@@ -8,8 +8,9 @@ import pytest
 from appliance.panel.phrases import short_date, text_of
 from appliance.panel.screens import Screen, State
 from appliance.panel.sheet import NOW, example
-from appliance.panel.words import CLAIMS, FORBIDDEN, ROWS, Level, Light, Symbol, Tone, light_of, row_of, tone_of
+from appliance.panel.words import CLAIMS, ROWS, Level, Light, Symbol, Tone, light_of, row_of, tone_of
 
+FORBIDDEN = ("ยืนยันแล้ว", "บัตรจริง", "มีสิทธิ", "verified", "genuine", "authentic", "entitled", "valid")
 LANGUAGES = ("th", "en")
 DENIAL = {"th": "ไม่", "en": "Not "}
 
