@@ -71,7 +71,7 @@ def start(product: Product) -> PanelEye:
     product.set_up(say)
     say("ingest at the agency; the station's two processes: station and link")
     product.start("ingest", "station", "link")
-    wait_until_idle(product)
+    product.wait_until_ready()
     say(f"ready after {time.monotonic() - started_s:.1f} s")
     return PanelEye(product.runtime)
 

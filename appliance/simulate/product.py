@@ -83,7 +83,9 @@ class Product:
         say("the agency: keys, CA, broker configuration, database")
         self.agency("init", "--agency", AGENCY, "--host", "localhost", "--port", str(PORT))
         say("the roster: one memory-hard digest for each member")
-        self.agency("roster", "import", str(self._roster_file()), "--set", SET, "--as-of", "2026-11-22")
+        roster = self.roster_file()
+        self.agency("roster", "import", str(roster), "--set", SET, "--as-of", "2026-11-22")
+        roster.unlink()  # numbers and names in clear; nothing of the product may hold them
         say("the broker, with mutual TLS")
         self.start("broker")
         say("the station: its own keys, a request, the agency's grant")
@@ -107,7 +109,8 @@ class Product:
             f'[link]\nhost = "localhost"\nport = {PORT}\n'
         )
 
-    def _roster_file(self) -> Path:
+    def roster_file(self) -> Path:
+        """Write the members as the list that a school has, numbers and names in clear; return its path."""
         path = self.folder / "roster.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
@@ -147,6 +150,12 @@ class Product:
         for name in names:
             with (self.folder / "log" / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(commands[name], env=environment, stdout=log, stderr=log)
+
+    def wait_until_ready(self, since: int = 0) -> None:
+        """Wait until the panel asks for a card (on a screen after number ``since``) and the roster was taken up."""
+        self.wait_for(lambda: any(s["state"] == "idle" for s in self.screens()[since:]), "an idle panel")
+        log = self.folder / "log" / "link.log"
+        self.wait_for(lambda: "took up roster" in log.read_text(), "a roster")
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
         """Send a process a signal and wait for its end."""
