@@ -152,13 +152,17 @@ def test_faults_leave_no_exit_handlers_behind(monkeypatch: pytest.MonkeyPatch) -
     assert len(registered) == 1
 
 
-def test_luma_s_exit_handler_leaves_the_last_word_standing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_closed_first", [False, True])
+def test_luma_s_exit_handler_leaves_the_last_word_standing(
+    monkeypatch: pytest.MonkeyPatch, is_closed_first: bool
+) -> None:
     hooks: list[Callable[[], None]] = []
     monkeypatch.setattr(atexit, "register", hooks.append)
     bus = ModelBus()
     oled = Oled(bus=bus)
     oled.show(corners())
-    oled.close(keep_picture=True)
+    if is_closed_first:
+        oled.close(keep_picture=True)
     hooks[0]()
     assert bus.panel.pixels() == corners().tobytes()
 
