@@ -145,8 +145,8 @@ ROWS: dict[State, Row] = {
     ),
     State.COULD_NOT_CHECK: Row(
         Level.L1,
-        (L1.th, "ตรวจรายชื่อไม่ได้"),
-        (L1.en, "List not checked"),
+        (L1.th, "ตรวจได้ไม่ครบ"),
+        (L1.en, "Not all checked"),
         Symbol.EXCLAMATION,
         Light.AMBER,
         Tone.ATTENTION,

@@ -41,7 +41,7 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
         parts = build(settings, state, runtime, panel)
     except CardStationError as error:
         _linger(panel, error, stop)
-        panel.close()
+        panel.close(keep_picture=True)
         raise
     try:
         Station(parts, stop).run()

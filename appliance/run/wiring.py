@@ -21,6 +21,7 @@ from appliance.hardware.clock import SystemClock
 from appliance.hardware.gpio import GpioSignals
 from appliance.hardware.oled import Oled
 from appliance.outbox.store import DATABASE_NAME, Outbox
+from appliance.panel import fonts
 from appliance.ports import Clock
 from appliance.run.nudge import Nudge
 from appliance.run.panel import PanelThread
@@ -103,13 +104,19 @@ class RosterSource:
 
 
 def build_panel(settings: Settings, runtime: Path) -> PanelThread:
-    """Build the panel that the settings name: the real one, the virtual one, or lights and buzzer only."""
+    """Build the panel that the settings name: the real one, the virtual one, or lights and buzzer only.
+
+    Raises:
+        ConfigError: the font or the shaping library is missing, and Thai would be misspelt.
+    """
     panel, clock, language = settings.panel, SystemClock(), settings.station.language
     pins = (_three(panel.buttons), _three(panel.leds), panel.buzzer)
 
     def now() -> datetime:
         return clock.now().time
 
+    if panel.display is not Display.NONE:
+        fonts.check()
     if panel.display is Display.VIRTUAL:
         from appliance.simulate.panel import VirtualPanel
 

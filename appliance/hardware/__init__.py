@@ -1,0 +1,1 @@
+"""The world: one third-party hardware library a file, and nowhere else."""
