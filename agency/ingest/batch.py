@@ -5,7 +5,7 @@ A line that is not the station's is dropped, counted and logged by station and r
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agency.ingest.commit import Outcome, advance, commit
@@ -63,7 +63,7 @@ class Tally:
         return ", ".join(f"{count} {outcome}" for outcome, count in own)
 
 
-def take(database: Database, rules: Rules, bundles: Iterable[Bundle]) -> Tally:
+def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
     """Verify and commit a batch in one transaction; durable when this returns.
 
     Raises:
@@ -71,7 +71,7 @@ def take(database: Database, rules: Rules, bundles: Iterable[Bundle]) -> Tally:
     """
     tally = Tally()
     with database.write() as connection:
-        ring = KeyRing(event_keys(connection))
+        ring = KeyRing(event_keys(connection, *{bundle.station for bundle in bundles}))
         for bundle in bundles:
             findings = _findings(bundle, ring, rules, tally)
             for finding in findings:

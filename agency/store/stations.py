@@ -87,11 +87,11 @@ def put_certificate(connection: Connection, issued: Certificate) -> None:
     connection.execute(insert(certificate).values(**vars(issued)))
 
 
-def event_keys(connection: Connection, station_id: str | None = None) -> list[EventKey]:
-    """Return all event keys, or those of one station, oldest first; revoked ones too."""
+def event_keys(connection: Connection, *stations: str) -> list[EventKey]:
+    """Return all event keys, or those of the named stations, oldest first; revoked ones too."""
     query = select(event_key).order_by(event_key.c.approved_at, event_key.c.kid)
-    if station_id is not None:
-        query = query.where(event_key.c.station == station_id)
+    if stations:
+        query = query.where(event_key.c.station.in_(stations))
     rows = connection.execute(query)
     return [EventKey(r.kid, r.station, json.loads(r.jwk), r.approved_at, r.revoked_at) for r in rows]
 

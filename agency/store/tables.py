@@ -78,6 +78,7 @@ event = Table(
     Column("received_at", String(40), nullable=False),
     Column("jws", Text, nullable=False),
     Index("event_by_day", "day", "type"),
+    Index("event_by_station", "station", "received_at"),
 )
 
 quarantine = Table(
