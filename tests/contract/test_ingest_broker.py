@@ -42,7 +42,7 @@ SERVER_SAYS = 10.0
 T = TypeVar("T")
 
 
-def wait_until(question: Callable[[], T], seconds: float = SERVER_SAYS) -> T:
+def wait_until(question: Callable[[], T | None], seconds: float = SERVER_SAYS) -> T:
     """Return the first truthy answer."""
     end = time.monotonic() + seconds
     while not (answer := question()) and time.monotonic() < end:
@@ -87,7 +87,8 @@ class Device:
 
     def connect(self) -> "Device":
         client = Client(CallbackAPIVersion.VERSION2, client_id=self.client_id, protocol=MQTTv5)
-        client.tls_set(*(str(part) for part in self.site.credentials(self.station.id)))
+        ca, certificate, key = map(str, self.site.credentials(self.station.id))
+        client.tls_set(ca, certificate, key)
         client.on_message = lambda _, __, message: self._on_message(message)
         client.on_publish = self._on_publish
         client.on_disconnect = lambda *a: self.disconnections.append(str(a[3]))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agency.ingest.batch import Tally
-from agency.ingest.receipts import Address, compose
+from agency.ingest.receipts import Address, Urgency, compose
 from agency.store import chains
 from agency.store.stations import find_station
 from appliance.events.chain import Position
@@ -231,3 +231,21 @@ def test_the_log_names_station_and_counts_only(office: Office, caplog: pytest.Lo
     assert tally.lines() == ["station bkk-001: 1 dropped, 3 new, 1 quarantined"]
     assert "station bkk-001: quarantined: schema" in caplog.text
     assert not any(line in caplog.text for line in lines)
+
+
+def test_the_mark_never_passes_a_broken_link_whoever_put_it_there(office: Office) -> None:
+    lines = visits(office.station, 3)
+    office.take(lines[0], lines[2], lines[3])
+    with office.database.write() as connection:
+        connection.exec_driver_sql("UPDATE event SET previous = ? WHERE sequence = 4", ("D" * 43,))
+    office.take(lines[1])
+    assert (receipt(office).through, receipt(office).hash) == (3, jws_hash(lines[2]))
+
+
+def test_a_backlog_is_urgent_news_less_and_duplicates_least(office: Office) -> None:
+    lines = visits(office.station, 3)
+    address = Address(office.station.id, office.station.next.chain)
+    assert office.take(lines[0]).urgencies == {address: Urgency.NEW}
+    assert office.take(*lines[:3]).urgencies == {address: Urgency.BACKLOG}
+    assert office.take(*lines[:3]).urgencies == {address: Urgency.DUPLICATE}
+    assert office.take("not.an.event").urgencies == {}

@@ -1,0 +1,183 @@
+"""The command line: one line for every mistake, the contract's exit codes, and no traceback unasked."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agency.broker.configuration import Broker
+from agency.cli import main
+from agency.home import Home
+from agency.store.database import Database, DatabaseError
+from tests.unit.agency.fleet import AGENCY, Desk
+
+EVERY_COMMAND = [
+    [],
+    ["init"],
+    ["run"],
+    ["ingest"],
+    ["audit"],
+    ["verify"],
+    ["attendance"],
+    ["station"],
+    ["station", "approve"],
+    ["station", "list"],
+    ["station", "show"],
+    ["station", "revoke"],
+    ["roster", "import"],
+    ["roster", "push"],
+    ["events", "list"],
+    ["events", "show"],
+    ["events", "export"],
+]
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND)
+def test_every_command_explains_itself(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    assert "usage: card-agency" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [[], ["nonsense"], ["station"], ["events", "show", "x", "y"], ["init"]])
+def test_wrong_arguments_end_with_2(command: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["audit"], ["station", "list"], ["ingest"], ["run"], ["roster", "push"], ["events", "export"], ["verify", "-"]],
+)
+def test_without_an_agency_every_command_says_how_to_make_one(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--home", str(tmp_path)]) == 78
+    said = capsys.readouterr()
+    assert "card-agency init" in said.err
+    assert (said.err.count("\n"), said.out) == (1, "")
+
+
+def test_the_home_is_the_option_then_the_environment_then_the_default() -> None:
+    assert Home.find("/a", {"CARD_AGENCY_HOME": "/b"}).path == Path("/a")
+    assert Home.find(None, {"CARD_AGENCY_HOME": "/b"}).path == Path("/b")
+    assert Home.find(None, {}).path == Path("/var/lib/card-agency")
+
+
+def test_options_may_stand_before_the_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--home", str(desk.home.path), "--json", "station", "list"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--agency", "OBEC"),
+        ("--agency", "a", "--port", "0"),
+        ("--agency", "a", "--host", "a b"),
+        ("--agency", "a", "--host", "x\ny"),
+    ],
+)
+def test_an_agency_that_cannot_be_is_not_made(
+    tmp_path: Path, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    assert main(["init", *options, "--home", str(home)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not home.exists()
+
+
+def test_a_home_with_a_space_is_refused(tmp_path: Path) -> None:
+    assert main(["init", "--agency", "a", "--home", str(tmp_path / "my home")]) == 2
+
+
+def test_nothing_is_ever_overwritten(desk: Desk) -> None:
+    before = {file: file.read_bytes() for file in desk.home.keys.iterdir()}
+    ran = desk.run("init", "--agency", "other")
+    assert ran.code == 2
+    assert {file: file.read_bytes() for file in desk.home.keys.iterdir()} == before
+
+
+def test_init_says_what_belongs_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["init", "--agency", AGENCY, "--home", str(tmp_path / "home")])
+    said = capsys.readouterr().err
+    assert "escrow.jwk" in said
+    assert "ca.key off this machine" in said
+
+
+def test_a_damaged_database_is_a_service_that_is_not_there(desk: Desk) -> None:
+    for file in desk.home.path.glob("agency.sqlite3*"):
+        file.write_bytes(b"not a database" * 500)
+    ran = desk.run("audit")
+    assert ran.code == 7
+    assert ran.err.count("\n") == 1
+    assert "Traceback" in desk.run("audit", "--verbose").err
+
+
+def test_a_database_of_another_version_is_refused(desk: Desk) -> None:
+    with Database.open(desk.home.database) as database, database.write() as connection:
+        connection.exec_driver_sql("UPDATE meta SET value='99' WHERE key='schema'")
+    ran = desk.run("station", "list")
+    assert ran.code == 78
+    assert "schema 99" in ran.err
+
+
+def test_a_broken_statement_names_no_value(desk: Desk) -> None:
+    with (
+        Database.open(desk.home.database) as database,
+        pytest.raises(DatabaseError) as caught,
+        database.write() as connection,
+    ):
+        connection.exec_driver_sql("INSERT INTO meta VALUES ('agency', 'secret')")
+    assert "secret" not in str(caught.value)
+
+
+def test_every_connection_is_durable_and_strict(desk: Desk) -> None:
+    with Database.open(desk.home.database) as database, database.read() as connection:
+        asked = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert asked == ["wal", 2, 1]
+
+
+def test_a_missing_key_is_a_bad_configuration(desk: Desk) -> None:
+    (desk.home.keys / "receipt.jwk").unlink()
+    assert desk.run("ingest").code == 78
+
+
+def test_a_closed_pipe_is_no_error(desk: Desk) -> None:
+    command = f"{sys.executable} -m agency station list --home {desk.home.path} --json | true"
+    ran = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, check=False, env=os.environ)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("broker", [":1", "host:x", "host:0", "host:70000"])
+def test_a_broker_that_cannot_be_is_wrong_use(desk: Desk, broker: str) -> None:
+    assert desk.run("ingest", "--broker", broker).code == 2
+
+
+def test_the_broker_is_told_what_matters(tmp_path: Path) -> None:
+    broker = Broker(AGENCY, 8883, tmp_path / "broker", tmp_path / "tls", tmp_path / "ca.pem", "nobody")
+    lines = set(broker.configuration().splitlines())
+    assert lines >= {
+        "allow_anonymous false",
+        "per_listener_settings false",
+        "require_certificate true",
+        "use_identity_as_username true",
+        "use_username_as_clientid true",
+        "set_tcp_nodelay true",
+        "tls_version tlsv1.2",
+        "max_packet_size 262144",
+        "message_size_limit 262144",
+        "persistence true",
+        "autosave_interval 60",
+        "log_dest stderr",
+        "user nobody",
+    }
+    assert not any("websockets" in line or line == "max_queued_messages 0" for line in lines)
+    assert all("%u" in line for line in broker.access().splitlines() if line.startswith("pattern"))

@@ -1,0 +1,180 @@
+"""``events export``, ``verify`` and ``audit``: whatever is changed, dropped, moved or invented is found and placed."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agency.cli import main
+from agency.desk.documents import EVERY_STATION, sign_roster
+from agency.store.rosters import newest_rosters
+from appliance.events.sign import Signer
+from tests.unit.agency.conftest import Office
+from tests.unit.agency.fleet import DAY, Pupil, Ran, Station, visits
+
+
+@pytest.fixture
+def held(office: Office) -> Office:
+    office.take(*visits(office.station, 5))
+    return office
+
+
+def exported(office: Office) -> list[str]:
+    ran = office.desk.run("events", "export")
+    assert ran.code == 0
+    return ran.out.splitlines()
+
+
+def verified(office: Office, lines: list[str]) -> Ran:
+    file = office.folder / "export.jws"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    return office.desk.run("verify", file, "--json")
+
+
+def problems(ran: Ran) -> list[tuple[int, str]]:
+    return [(problem["line"], problem["code"]) for problem in ran.json()["problems"]]
+
+
+def test_an_export_is_the_chain_and_verifies(held: Office) -> None:
+    lines = exported(held)
+    assert len(lines) == 6
+    ran = verified(held, lines)
+    assert (ran.code, ran.json()["events"], ran.json()["chains"], problems(ran)) == (0, 6, 1, [])
+
+
+def test_verifying_needs_only_the_public_documents(
+    held: Office, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    public = tmp_path / "elsewhere"
+    shutil.copytree(held.desk.home.public, public)
+    file = tmp_path / "e.jws"
+    file.write_text("\n".join(exported(held)), "utf-8")
+    assert main(["verify", str(file), "--keys", str(public), "--home", str(tmp_path / "none")]) == 0
+    assert "6 events in 1 chains, 0 problems" in capsys.readouterr().err
+
+
+def keep_document(office: Office) -> None:
+    signer = Signer(office.desk.home.key("document"))
+    with office.database.write() as connection:
+        (roster,) = newest_rosters(connection)
+        sign_roster(connection, roster, EVERY_STATION, 30, signer)
+
+
+def swapped(text: str) -> str:
+    return text[:60] + ("A" if text[60] != "A" else "B") + text[61:]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda e: [*e[:2], *e[3:]], [(3, "gap")]),
+        (lambda e: e[1:], [(1, "gap")]),
+        (lambda e: [*e[:2], swapped(e[2]), *e[3:]], [(3, "signature"), (4, "gap")]),
+        (lambda e: [e[0], e[2], e[1], *e[3:]], [(2, "gap"), (3, "order"), (4, "gap")]),
+        (lambda e: [*e, e[-1]], [(7, "order")]),
+        (lambda e: [*e, "ไม่ใช่"], [(7, "signature")]),
+    ],
+)
+def test_every_break_is_found_on_its_line(
+    held: Office, change: Callable[[list[str]], list[str]], found: list[tuple[int, str]]
+) -> None:
+    ran = verified(held, change(exported(held)))
+    assert (ran.code, problems(ran)) == (1, found)
+
+
+def test_an_event_that_links_elsewhere_is_found(held: Office) -> None:
+    lines = exported(held)
+    other = Station("bkk-001", held.station.recipients, held.station.signer)
+    other.next = type(other.next)(held.station.next.chain, 7, "C" * 43)
+    ran = verified(held, [*lines, other.visit(Pupil.make(1))])
+    assert problems(ran) == [(7, "chain")]
+
+
+def test_poison_in_an_export_is_named(office: Office) -> None:
+    station = office.station
+    office.take(station.started(), station.poison(), station.visit(Pupil.make(2)))
+    assert problems(verified(office, exported(office))) == [(2, "schema")]
+
+
+def test_the_words_name_lines_too_and_an_empty_file_proves_nothing(held: Office) -> None:
+    file = held.folder / "e.jws"
+    file.write_text("\n".join(exported(held)[1:]), "utf-8")
+    assert "line 1: gap: 1 to 1 are missing" in held.desk.run("verify", file).out
+    file.write_text("", "utf-8")
+    assert held.desk.run("verify", file).code == 1
+    assert held.desk.run("verify", held.folder / "none").code == 2
+
+
+def test_a_clean_store_is_clean(held: Office) -> None:
+    held.desk.import_roster([Pupil.make(1)], held.folder)
+    keep_document(held)
+    ran = held.desk.run("audit")
+    assert (ran.code, ran.err) == (0, "clean\n")
+    assert "1 chains, 1 documents, 6 events" in ran.out
+    parsed = held.desk.run("audit", "--json").json()
+    assert (parsed["clean"], parsed["problems"]) == (True, [])
+
+
+EDITS = [
+    ("UPDATE event SET verdict='refused' WHERE sequence=3", {("edited", "3")}),
+    ("UPDATE event SET day='2026-11-24' WHERE sequence=3", {("edited", "3")}),
+    ("UPDATE event SET level='L3' WHERE sequence=3", {("edited", "3")}),
+    ("UPDATE event SET type='police.lost_document.v1' WHERE sequence=3", {("edited", "3")}),
+    ("UPDATE event SET time='2026-11-23T06:00:00.000+07:00' WHERE sequence=3", {("edited", "3")}),
+    ("UPDATE event SET hash=substr(hash,2)||'A' WHERE sequence=3", {("edited", "3"), ("broken", "4")}),
+    (
+        "UPDATE event SET jws=substr(jws,1,length(jws)-4)||'AAAA' WHERE sequence=3",
+        {("edited", "3"), ("signature", "3")},
+    ),
+    ("UPDATE event SET station='cnx-002' WHERE sequence=3", {("edited", "3")}),
+    ("DELETE FROM event WHERE sequence=3", {("missing", "4")}),
+    ("DELETE FROM event WHERE sequence=6", {("high_water", "6")}),
+    ("UPDATE chain SET high_water=5", {("high_water", "5")}),
+    ("UPDATE chain SET hash='x'", {("high_water", "6")}),
+    ("UPDATE event_key SET jwk=replace(jwk,'\"event\"','\"other\"')", {("signature", str(n)) for n in range(1, 7)}),
+    ("UPDATE document SET expires_at='2036-01-01T00:00:00+00:00'", {("document", "1")}),
+    ("UPDATE document SET jws=jws||'A'", {("document", "1")}),
+]
+
+
+@pytest.mark.parametrize(("statement", "found"), EDITS)
+def test_every_edit_is_found_in_its_place(held: Office, statement: str, found: set[tuple[str, str]]) -> None:
+    held.desk.import_roster([Pupil.make(1)], held.folder)
+    keep_document(held)
+    with sqlite3.connect(held.desk.home.database) as connection:
+        connection.execute(statement)
+    ran = held.desk.run("audit", "--json")
+    assert ran.code == 1
+    assert {(p["code"], p["place"].rsplit("/", 1)[1]) for p in ran.json()["problems"]} == found
+
+
+def test_gaps_are_findings(office: Office) -> None:
+    lines = visits(office.station, 3)
+    office.take(lines[0], lines[3])
+    ran = office.desk.run("audit")
+    assert ran.code == 1
+    assert "2 to 3 are not held" in ran.out
+
+
+def test_events_are_listed_by_station_and_day(held: Office) -> None:
+    desk = held.desk
+    listed = desk.run("events", "list", "--json").json()
+    assert [row["sequence"] for row in listed] == [1, 2, 3, 4, 5, 6]
+    assert [row["sequence"] for row in desk.run("events", "list", "--limit", 2, "--json").json()] == [5, 6]
+    assert desk.run("events", "list", "--date", "2026-11-22", "--json").json() == []
+    assert len(desk.run("events", "list", "--date", DAY, "--station", "bkk-001", "--json").json()) == 6
+    assert desk.run("events", "list", "--station", "bkk-404", "--json").json() == []
+    assert desk.run("events", "list", "--limit", 0).code == 2
+    assert "school.attendance.v1" in desk.run("events", "list").out
+
+
+def test_one_event_is_shown_sealed(held: Office) -> None:
+    chain = held.station.next.chain
+    shown = held.desk.run("events", "show", chain, 2).json()
+    assert shown["event"]["sequence"] == "0000000002"
+    assert shown["event"]["data"]["sealed"]["ciphertext"]
+    assert Pupil.make(0).citizen_id not in json.dumps(shown)
+    assert held.desk.run("events", "show", chain, 99).code == 2

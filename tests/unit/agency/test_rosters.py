@@ -1,0 +1,185 @@
+"""Rosters: a school's CSV in, seals in the store, digests out; complaints that name lines and betray nobody."""
+
+import base64
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from agency import citizen_number as numbers
+from agency.clock import today
+from agency.desk.rosters import MAX_PEOPLE, Reading, member_context, open_member, read_csv
+from agency.store.database import Database
+from agency.store.documents import newest_for
+from agency.store.rosters import newest_rosters, sealed_members
+from appliance.errors import VerificationError
+from appliance.events.document import Document
+from appliance.events.roster import Roster
+from appliance.events.sign import KeySet
+from tests.unit.agency.conftest import Office
+from tests.unit.agency.fleet import Desk, Pupil, Station, citizen_number, roster_csv, traces
+
+PUPILS = [Pupil.make(number) for number in range(3)]
+
+
+def read(text: str) -> Reading:
+    return read_csv(text.encode())
+
+
+def test_numbers_are_checked_found_and_masked() -> None:
+    number = citizen_number(5)
+    wrong = number[:12] + str((int(number[12]) + 1) % 10)
+    assert numbers.is_valid(number)
+    assert not numbers.is_valid(wrong)
+    assert not any(numbers.is_valid(text) for text in ("", number[:12], number + "0", number[:12] + "๑"))
+    assert numbers.is_in(f"pupil {number}.")
+    assert not numbers.is_in(f"1{number}")
+    assert numbers.mask(number) == f"{number[0]}-0000-xxxxx-xx-{number[12]}"
+
+
+def test_a_good_file_is_read_with_or_without_a_mark_and_blank_lines() -> None:
+    text = roster_csv(PUPILS)
+    assert [p.member for p in read(text).people] == ["P0000", "P0001", "P0002"]
+    assert read("\ufeff" + text).people[0].name == PUPILS[0].name
+    assert len(read(text.replace("\n", "\r\n") + "\r\n,,\r\n").people) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{n},P9", "2 columns where 3 belong"),
+        ("{n},P9,name,more", "4 columns where 3 belong"),
+        ("{short},P9,name", "not 13 digits"),
+        ("1.0000E+12,P9,name", "not 13 digits"),
+        ("{wrong},P9,name", "check digit"),
+        ("{n},,name", "empty"),
+        ("{n},P9, ", "empty"),
+        ("{n},P9,\x07name", "control characters"),
+        ("{n}," + "P" * 201 + ",name", "longer than 200"),
+        ("{n},P0001,name", "the member stands on line 3 already"),
+        ("{first},P9,name", "the citizen number stands on line 2 already"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_reason(line: str, reason: str) -> None:
+    number = citizen_number(99)
+    wrong = number[:12] + str((int(number[12]) + 5) % 10)
+    bad = line.format(n=number, short=number[:12], wrong=wrong, first=PUPILS[0].citizen_id)
+    (complaint,) = read(roster_csv(PUPILS) + bad + "\n").complaints
+    assert complaint.startswith("line 5: ")
+    assert reason in complaint
+    assert not any(secret in complaint for secret in (number, number[:12], wrong, PUPILS[0].citizen_id))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "header"),
+        (b"citizen_id,name\n", "header"),
+        (b"citizen_id,member,name\n", "no people"),
+        ("citizen_id,member,name\nไทย".encode("tis-620"), "not UTF-8"),
+        (b'citizen_id,member,name\n"open', "no CSV"),
+    ],
+)
+def test_a_file_that_is_no_roster_says_why(content: bytes, reason: str) -> None:
+    reading = read_csv(content)
+    assert not reading.people
+    assert reason in reading.complaints[0]
+
+
+def test_a_set_that_fits_into_no_document_is_refused() -> None:
+    people = [Pupil(citizen_number(seed), f"P{seed}", "name") for seed in range(MAX_PEOPLE + 60)]
+    unique = list({pupil.citizen_id: pupil for pupil in people}.values())[: MAX_PEOPLE + 1]
+    assert read(roster_csv(unique)).complaints == (f"more than {MAX_PEOPLE} people: split the set",)
+
+
+def test_one_bad_line_and_nothing_is_imported(desk: Desk, tmp_path: Path) -> None:
+    bad = Pupil(citizen_number(1)[:12], "P8", "name")
+    ran = desk.import_roster([*PUPILS, bad, bad], tmp_path)
+    assert ran.code == 1
+    assert "line 5:" in ran.err
+    assert "line 6:" in ran.err
+    assert bad.citizen_id not in ran.err + ran.out
+    with Database.open(desk.home.database) as database, database.read() as connection:
+        assert newest_rosters(connection) == []
+
+
+def test_members_are_sealed_in_the_store_and_open_only_in_their_place(desk: Desk, tmp_path: Path) -> None:
+    assert desk.import_roster(PUPILS, tmp_path).code == 0
+    with Database.open(desk.home.database) as database, database.read() as connection:
+        (roster,) = newest_rosters(connection)
+        (first, second, _) = sealed_members(connection, roster.version)
+    assert (roster.version, roster.set, roster.people, roster.as_of) == (1, "school-1", 3, today())
+    for key in ("duty", "escrow"):
+        person = open_member(first[1], member_context("school-1", 1, 0), desk.home.key(key))
+        assert (person.citizen_id, person.name) == (PUPILS[0].citizen_id, PUPILS[0].name)
+        assert PUPILS[0].name not in repr(person)
+    with pytest.raises(VerificationError):
+        open_member(second[1], member_context("school-1", 1, 0), desk.home.key("duty"))
+
+
+def test_the_database_files_hold_no_number_and_no_name(desk: Desk, tmp_path: Path) -> None:
+    desk.import_roster(PUPILS, tmp_path)
+    for file in desk.home.path.glob("agency.sqlite3*"):
+        content = file.read_bytes()
+        for pupil in PUPILS:
+            assert not any(trace in content for trace in traces(pupil.citizen_id) + traces(pupil.name))
+
+
+def test_traces_would_find_what_they_look_for() -> None:
+    for pad in range(3):
+        hidden = base64.urlsafe_b64encode(b"x" * pad + PUPILS[0].citizen_id.encode() + b"tail")
+        assert any(trace in hidden for trace in traces(PUPILS[0].citizen_id))
+
+
+def test_without_stations_a_push_is_kept_for_the_grants(desk: Desk, tmp_path: Path) -> None:
+    desk.import_roster(PUPILS, tmp_path)
+    assert "no station is enrolled yet" in desk.run("roster", "push").err
+    grant = desk.enrol(Station("bkk-001"), tmp_path)
+    (jws,) = grant["documents"]
+    document = Document.open(jws, KeySet(desk.home.public_keys()), "roster", "bkk-001")
+    roster = Roster.from_document(document)
+    assert (roster.set, roster.version, len(roster.digests)) == ("school-1", 1, 3)
+    assert all(roster.contains(roster.kdf.digest(pupil.citizen_id)) for pupil in PUPILS)
+    assert (document.expires_at - document.issued_at).days == 30
+
+
+def test_document_versions_rise_through_all_sets_and_the_newest_is_granted(desk: Desk, tmp_path: Path) -> None:
+    desk.import_roster(PUPILS[:1], tmp_path)
+    desk.import_roster(PUPILS[1:], tmp_path, "school-2")
+    for set_id in ("school-1", "school-2", "school-1"):
+        assert desk.run("roster", "push", "--set", set_id, "--days", 7).code == 0
+    with Database.open(desk.home.database) as database, database.read() as connection:
+        (newest,) = newest_for(connection, "bkk-001")
+    assert (newest.version, newest.roster) == (3, 1)
+
+
+def test_a_push_must_say_what_and_to_whom(office: Office) -> None:
+    desk = office.desk
+    assert "import" in desk.run("roster", "push").err
+    desk.import_roster(PUPILS[:1], office.folder)
+    desk.import_roster(PUPILS[1:], office.folder, "school-2")
+    assert "school-1, school-2" in desk.run("roster", "push").err
+    for wrong in (("--set", "school-9"), ("--set", "school-1", "--station", "bkk-404"), ("--days", "0")):
+        assert desk.run("roster", "push", *wrong).code == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--set", "School 1"), ("--set", "s", "--as-of", "2569-99-01"), ("--set", "s", "--as-of", "x")]
+)
+def test_wrong_options_of_an_import_are_wrong_use(desk: Desk, tmp_path: Path, wrong: tuple[str, ...]) -> None:
+    file = tmp_path / "r.csv"
+    file.write_text(roster_csv(PUPILS), "utf-8")
+    assert desk.run("roster", "import", file, *wrong).code == 2
+
+
+def test_a_document_for_some_stations_is_not_granted_to_others(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agency.commands.rosters._CONNECT_S", 0.3)
+    desk.enrol(Station("bkk-001"), tmp_path)
+    desk.import_roster(PUPILS[:1], tmp_path)
+    ran = desk.run("roster", "push", "--station", "bkk-001", "--broker", "localhost:1")  # kept, though no broker
+    assert ran.code == 7
+    assert desk.enrol(Station("cnx-002"), tmp_path)["documents"] == []
+    with sqlite3.connect(desk.home.database) as connection:
+        assert connection.execute("SELECT audience FROM document").fetchall() == [('["bkk-001"]',)]
