@@ -36,6 +36,7 @@ OUTCOMES: dict[type[Exception], tuple[int, str]] = {
     errors.PanelError: (7, "check that the station runs, and [panel] in its settings"),
     errors.DeliveryError: (7, "check the network and the broker; events are kept"),
     errors.ConfigError: (78, "correct the file, then 'card-station config check'"),
+    errors.NotEnrolled: (78, "then start the station"),
 }
 
 

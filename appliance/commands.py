@@ -56,6 +56,12 @@ class Call:
         """Say whether data is printed as JSON."""
         return getattr(self.options, "json", False)
 
+    def log(self, process: str) -> None:
+        """Log to standard error as ``process``."""
+        from appliance.run.logs import set_up_logging
+
+        set_up_logging(process, is_verbose=getattr(self.options, "verbose", False))
+
     def settings(self) -> "Settings":
         """Read the settings. Raises ConfigError."""
         from appliance.config import load
@@ -77,14 +83,20 @@ class Call:
 
 def station(call: Call) -> int:
     """Run the card process."""
-    settings = call.settings()
     from appliance.run import station as process
 
+    call.log("station")
+    try:
+        settings = call.settings()
+    except ConfigError:
+        process.show_bad_config(call.runtime)
+        raise
     return process.main(settings, call.state, call.runtime)
 
 
 def link(call: Call) -> int:
     """Run the network process."""
+    call.log("link")
     settings = call.settings()
     from appliance.run import link as process
 
@@ -160,8 +172,8 @@ def outbox_export(call: Call) -> int:
 
 def outbox_verify(call: Call) -> int:
     """Check the chain: every hash, signature and place."""
-    from appliance.link.enrolment import event_key
     from appliance.outbox.verify import verify
+    from appliance.papers import event_key
 
     keys, thumbprint = event_key(call.state)
     outbox = call.outbox()

@@ -160,6 +160,15 @@ class ConfigError(CardStationError):
         self.problems = problems
 
 
+class NotEnrolled(ConfigError):
+    """The station has no keys, no chain, or nothing from its agency yet (exit 78 until it is enrolled)."""
+
+    code = "F01"
+
+    def __init__(self, what: str) -> None:
+        super().__init__([f"{what}: run 'card-station enrol'"])
+
+
 class WrongUse(CardStationError):
     """The command line asks for something that does not exist or does not fit together (exit 2)."""
 

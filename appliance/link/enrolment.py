@@ -20,17 +20,15 @@ from typing import Any
 
 from appliance.config import Settings
 from appliance.errors import SigningError, VerificationError
-from appliance.events import strict_json
 from appliance.events.document import Document
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet, MessageType, Signer
 from appliance.link import certificates
 from appliance.link.durable_file import create_once, write
+from appliance.papers import AGENCY_KEYS, EVENT_KEY, event_signer
 
 REQUEST_SCHEMA = "card-station/enrol-request/1"
 GRANT_SCHEMA = "card-station/grant/1"
 ENROL_TYPE = MessageType("card-enrol+jws")
-EVENT_KEY = Path("keys/event.jwk")
-AGENCY_KEYS = Path("agency.jwks")
 PURPOSES = {"receipt": "sig", "document": "sig", "duty": "enc", "escrow": "enc"}
 
 _GRANT_MEMBERS = {
@@ -122,22 +120,6 @@ def take_grant(settings: Settings, state: Path, grant: dict[str, Any]) -> Grante
     write(state / settings.link.certificate, grant["certificate"].encode())
     write(state / AGENCY_KEYS, json.dumps({"keys": keys}, indent=1).encode())
     return Granted(documents, *broker)
-
-
-def event_signer(state: Path) -> Signer:
-    """Return the signer with this station's event key. Raises SigningError."""
-    try:
-        return Signer(strict_json.decode_object((state / EVENT_KEY).read_bytes()))
-    except FileNotFoundError:
-        raise SigningError("this station has no event key: run 'card-station enrol --request FILE'") from None
-    except (OSError, VerificationError) as error:
-        raise SigningError(f"the event key cannot be read: {type(error).__name__}") from None
-
-
-def event_key(state: Path) -> tuple[KeySet, str]:
-    """Return the station's public event key, as a set to verify with, and its thumbprint. Raises SigningError."""
-    signer = event_signer(state)
-    return KeySet([signer.public("event")]), signer.kid
 
 
 def grouped(thumbprint: str) -> str:

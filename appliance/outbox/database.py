@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.errors import OutboxDamaged, OutboxFull, StoreError
+from appliance.errors import NotEnrolled, OutboxDamaged, OutboxFull, StoreError
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 4096
@@ -77,10 +77,11 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False, max_by
         max_bytes: the file never grows beyond this; 0 for no limit.
 
     Raises:
-        StoreError: missing, damaged, or made by a newer version.
+        NotEnrolled: the file is missing.
+        StoreError: it is damaged, or made by a newer version.
     """
     if not create and not path.exists():
-        raise StoreError(f"there is no state database at {path}: run 'card-station enrol' first")
+        raise NotEnrolled(f"there is no state database at {path}")
     mode = "ro" if read_only else "rwc" if create else "rw"
     with translated():
         database = sqlite3.connect(

@@ -8,7 +8,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import StoreError
+from appliance.errors import NotEnrolled
 from appliance.events.receipt import Receipt
 from appliance.outbox import database
 
@@ -92,7 +92,7 @@ class Delivery:
     def _mismatch(self, receipt: Receipt) -> str | None:
         chain, key = self._db.execute("SELECT id, key FROM chain").fetchone() or (None, None)
         if chain is None:
-            raise StoreError("this station is not enrolled: run 'card-station enrol'")
+            raise NotEnrolled("this station has no chain")
         if receipt.chain != chain:
             return f"a receipt names chain {receipt.chain}, ours is {chain}"
         row = self._db.execute("SELECT hash FROM event WHERE sequence = ?", (receipt.through,)).fetchone()

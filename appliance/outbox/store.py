@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import StoreError
+from appliance.errors import NotEnrolled, StoreError
 from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import unverified_payload
 from appliance.events.ulid import new_ulid
@@ -102,10 +102,10 @@ class Outbox:
         return position.sequence
 
     def head(self) -> Position:
-        """Return the position of the next event. Raises StoreError where no chain was started."""
+        """Return the position of the next event. Raises StoreError; NotEnrolled where no chain was started."""
         chain = self._first("SELECT id, key FROM chain")
         if chain is None:
-            raise StoreError("this station is not enrolled: run 'card-station enrol'")
+            raise NotEnrolled("this station has no chain")
         last = self._first("SELECT sequence, hash FROM event ORDER BY sequence DESC LIMIT 1")
         return Position(chain[0], last[0] + 1, last[1]) if last else Position(chain[0], 1, chain[1])
 

@@ -18,6 +18,7 @@ from appliance.hardware.clock import SystemClock
 from appliance.link import enrolment
 from appliance.link.durable_file import write
 from appliance.outbox.store import DATABASE_NAME, Outbox
+from appliance.papers import event_signer
 
 MAX_GRANT_BYTES = 8 << 20
 
@@ -50,7 +51,7 @@ def take_grant(settings: Settings, state: Path, grant_path: Path) -> int:
 
 def _store(settings: Settings, state: Path, granted: enrolment.Granted) -> None:
     """Put the documents into the outbox and start the chain, which begins with the event of this enrolment."""
-    clock, signer = SystemClock(), enrolment.event_signer(state)
+    clock, signer = SystemClock(), event_signer(state)
     writer = EventWriter(Origin(settings.station.agency, settings.station.id, __version__), signer, ())
     outbox = Outbox.open(state / DATABASE_NAME, create=True, max_bytes=settings.outbox.max_bytes)
     try:

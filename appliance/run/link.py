@@ -32,10 +32,9 @@ from appliance.link.mqtt import (
 from appliance.link.window import Window
 from appliance.outbox.delivery import Delivery
 from appliance.outbox.store import DATABASE_NAME
-from appliance.run.logs import set_up_logging
+from appliance.papers import agency_keys
 from appliance.run.notify import SystemdNotifier
 from appliance.run.nudge import Ear
-from appliance.run.papers import agency_keys
 from appliance.run.stop import StopSignal
 
 MAX_BUNDLE_EVENTS = 32
@@ -52,7 +51,7 @@ class Link:
         self._prefix = f"cs/1/{settings.station.agency}/{settings.station.id}/"
         self._delivery = Delivery.open(state / DATABASE_NAME)
         self._boot = self._delivery.next_boot()
-        self._inbox = Inbox(self._prefix, settings.station.id, KeySet(agency_keys(state)["keys"]), self._delivery)
+        self._inbox = Inbox(self._prefix, settings.station.id, KeySet(agency_keys(state)), self._delivery)
         will = (f"{self._prefix}status", link_status.will(self._boot, _now()))
         self._line = MqttLine(_address(settings, state), will, ear.wake)
         self._window = Window(through=self._delivery.standing().through)
@@ -153,7 +152,6 @@ class Link:
 
 def main(settings: Settings, state: Path, runtime: Path) -> int:
     """Run until SIGTERM. Raises DeliveryError, StoreError, ConfigError where it cannot start or go on."""
-    set_up_logging("link")
     runtime.mkdir(parents=True, exist_ok=True)
     ear = Ear(runtime)
     notifier = SystemdNotifier()

@@ -12,8 +12,9 @@ class _Formatter(logging.Formatter):
         return f"<{priority}>{super().format(record)}".replace("\n", f"\n<{priority}>")
 
 
-def set_up_logging(process: str) -> None:
-    """Log to standard error as ``process``."""
+def set_up_logging(process: str, *, is_verbose: bool = False) -> None:
+    """Log to standard error as ``process``; DEBUG too where ``is_verbose``."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(f"{process}: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    level = logging.DEBUG if is_verbose else logging.INFO
+    logging.basicConfig(handlers=[handler], level=level, force=True)

@@ -6,24 +6,23 @@ passes on is met here: no reader (say so, try again) and nothing durable (say so
 
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.config import Settings
-from appliance.errors import CardStationError, ConfigError, ReaderUnavailable, StoreError
+from appliance.errors import CardStationError, ConfigError, NotEnrolled, ReaderUnavailable, StoreError
 from appliance.flow import serve
 from appliance.panel.screens import Screen, State
-from appliance.ports import Panel
-from appliance.run.logs import set_up_logging
 from appliance.run.notify import SystemdNotifier
 from appliance.run.stop import StopSignal
 
 if TYPE_CHECKING:
+    from appliance.run.panel import PanelThread
     from appliance.run.wiring import Parts
 
 SAY_EVERY_S = 60.0
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
-LINGER_S = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -32,16 +31,14 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
     """Run until SIGTERM. Raises CardStationError where it cannot start."""
     from appliance.run.wiring import build, build_panel
 
-    set_up_logging("station")
     runtime.mkdir(parents=True, exist_ok=True)
     stop = StopSignal()
-    panel = build_panel(settings, runtime)
+    panel = build_panel(settings.panel, settings.station.language, runtime)
     panel.show(Screen(State.STARTING))
     try:
         parts = build(settings, state, runtime, panel)
     except CardStationError as error:
-        _linger(panel, error, stop)
-        panel.close(keep_picture=True)
+        _refuse(panel, error)
         raise
     try:
         Station(parts, stop).run()
@@ -111,12 +108,22 @@ class Station:
         self._said, self._said_s = said, now_s
 
 
-def _linger(panel: Panel, error: CardStationError, stop: StopSignal) -> None:
-    """Say why it does not start, long enough to be read."""
-    _log.error("%s: %s", error.code, error)
-    state = State.BAD_CONFIG if isinstance(error, ConfigError) else State.NOT_ENROLLED
+def show_bad_config(runtime: Path) -> None:
+    """Say on a panel of the usual kind that the settings cannot be used; a machine without one says nothing."""
+    from appliance.config import Panel as PanelSettings
+    from appliance.run.wiring import build_panel
+
+    with suppress(CardStationError):
+        _refuse(build_panel(PanelSettings(), "th", runtime), ConfigError([]))
+
+
+def _refuse(panel: "PanelThread", error: CardStationError) -> None:
+    """Say why the station does not start; the picture stays when the process is gone."""
+    state = State.BAD_CONFIG if isinstance(error, ConfigError) else State.CANNOT_STORE
+    if isinstance(error, NotEnrolled):
+        state = State.NOT_ENROLLED
     panel.show(Screen(state, code=error.code))
-    _sleep(LINGER_S, stop, SystemdNotifier())
+    panel.close(keep_picture=True)
 
 
 def _sleep(wait_s: float, stop: StopSignal, notifier: SystemdNotifier) -> None:

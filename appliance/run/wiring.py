@@ -10,6 +10,7 @@ from typing import Any
 
 from appliance import __version__
 from appliance.config import Display, Settings
+from appliance.config import Panel as PanelSettings
 from appliance.errors import ConfigError, PanelFault, VerificationError
 from appliance.events.cloud_event import Origin
 from appliance.events.document import Document
@@ -22,10 +23,10 @@ from appliance.hardware.gpio import GpioSignals
 from appliance.hardware.oled import Oled
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.panel import fonts
+from appliance.papers import agency_keys, event_signer, sealing_keys
 from appliance.ports import Clock
 from appliance.run.nudge import Nudge
 from appliance.run.panel import PanelThread
-from appliance.run.papers import agency_keys, event_signer, sealing_keys
 from appliance.run.reader import WorkerReader
 from appliance.services.profile import Profile, parse, shipped
 
@@ -103,13 +104,13 @@ class RosterSource:
             return None
 
 
-def build_panel(settings: Settings, runtime: Path) -> PanelThread:
+def build_panel(panel: PanelSettings, language: str, runtime: Path) -> PanelThread:
     """Build the panel that the settings name: the real one, the virtual one, or lights and buzzer only.
 
     Raises:
         ConfigError: the font or the shaping library is missing, and Thai would be misspelt.
     """
-    panel, clock, language = settings.panel, SystemClock(), settings.station.language
+    clock = SystemClock()
     pins = (_three(panel.buttons), _three(panel.leds), panel.buzzer)
 
     def now() -> datetime:
@@ -156,7 +157,7 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
         writer=EventWriter(
             Origin(settings.station.agency, settings.station.id, __version__), signer, sealing_keys(keys)
         ),
-        roster=RosterSource(outbox, KeySet(keys["keys"]), settings.station.id),
+        roster=RosterSource(outbox, KeySet(keys), settings.station.id),
     )
     return Parts(world, profile, outbox, panel, reader)
 

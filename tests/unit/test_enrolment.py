@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from appliance import config
-from appliance.errors import SigningError, VerificationError, WrongUse
+from appliance import config, papers
+from appliance.errors import NotEnrolled, SigningError, VerificationError, WrongUse
 from appliance.events.document import Document
 from appliance.events.sign import KeySet, thumbprint
 from appliance.link import enrolment
@@ -197,15 +197,15 @@ def test_a_thumbprint_is_shown_in_groups(request_made: dict[str, Any], tmp_path:
 
 
 def test_the_event_key_verifies_what_the_signer_signs(request_made: dict[str, Any], tmp_path: Path) -> None:
-    keys, kid = enrolment.event_key(tmp_path)
-    token = enrolment.event_signer(tmp_path).sign({"a": 1}, enrolment.ENROL_TYPE)
+    keys, kid = papers.event_key(tmp_path)
+    token = papers.event_signer(tmp_path).sign({"a": 1}, enrolment.ENROL_TYPE)
     assert keys.verify(token, enrolment.ENROL_TYPE, "event") == {"a": 1}
     assert kid == request_made["event_key"]["kid"]
 
 
 def test_without_keys_the_advice_is_to_enrol(tmp_path: Path) -> None:
-    with pytest.raises(SigningError, match="enrol --request"):
-        enrolment.event_signer(tmp_path)
+    with pytest.raises(NotEnrolled, match="card-station enrol"):
+        papers.event_signer(tmp_path)
 
 
 def test_enrolment_from_file_to_file(tmp_path: Path, agency: Agency, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,7 +219,7 @@ def test_enrolment_from_file_to_file(tmp_path: Path, agency: Agency, capsys: pyt
     outbox = Outbox.open(tmp_path / DATABASE_NAME, read_only=True)
     rows = list(outbox.rows())
     assert [row.type for row in rows] == ["station.enrolled.v1"]
-    assert verify(rows, *enrolment.event_key(tmp_path)) == []
+    assert verify(rows, *papers.event_key(tmp_path)) == []
     assert outbox.document("settings") is not None
     outbox.close()
 

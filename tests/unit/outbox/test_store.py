@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import OutboxDamaged, OutboxFull, SigningError, StoreError
+from appliance.errors import NotEnrolled, OutboxDamaged, OutboxFull, SigningError, StoreError
 from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import EVENT_TYPE, KeySet, Signer
 from appliance.outbox.store import Outbox
@@ -128,7 +128,7 @@ def test_the_limit_ends_in_a_clean_refusal(tmp_path: Path) -> None:
 
 
 def test_a_missing_database_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="card-station enrol"):
+    with pytest.raises(NotEnrolled, match="card-station enrol"):
         Outbox.open(tmp_path / "none.db")
 
 
@@ -155,7 +155,7 @@ def test_the_chain_of_another_key_is_refused(station: Station) -> None:
 
 def test_without_a_chain_nothing_is_appended(tmp_path: Path) -> None:
     outbox = Outbox.open(tmp_path / "station.db", create=True)
-    with pytest.raises(StoreError, match="not enrolled"):
+    with pytest.raises(NotEnrolled):
         outbox.append(lambda position: "", None, None, AT)
 
 
