@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from agency.ingest.commit import Outcome, advance, commit
 from agency.ingest.receipts import Address, Urgency
 from agency.ingest.verification import Finding, KeyRing, Rules, inspect, split_bundle
-from agency.store.chains import find_chain
 from agency.store.database import Connection, Database
 from agency.store.stations import event_keys
 from appliance.errors import VerificationError
@@ -102,19 +101,14 @@ def _drop(station: str, error: VerificationError, tally: Tally) -> None:
 
 
 def _take_one(connection: Connection, finding: Finding, bundle_size: int, tally: Tally) -> None:
-    outcome = commit(connection, finding)
+    outcome, chain = commit(connection, finding)
     tally.count(finding.station, outcome.value)
     if outcome is Outcome.QUARANTINED:
         _log.warning("station %s: quarantined: %s", finding.station, finding.code or "no place of its own")
     if outcome is Outcome.FORK:
         _log.error("station %s: fork: this chain needs an operator", finding.station)
-    if finding.position is not None and _owns(connection, finding, finding.position.chain):
-        tally.ask(Address(finding.station, finding.position.chain), _urgency(outcome, bundle_size))
-
-
-def _owns(connection: Connection, finding: Finding, chain_id: str) -> bool:
-    chain = find_chain(connection, chain_id)
-    return chain is not None and chain.kid == finding.kid
+    if chain is not None:
+        tally.ask(Address(finding.station, chain), _urgency(outcome, bundle_size))
 
 
 def _urgency(outcome: Outcome, bundle_size: int) -> Urgency:

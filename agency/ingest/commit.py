@@ -7,6 +7,7 @@ a code takes its place in the chain, in the quarantine, so it never blocks its n
 
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from agency.clock import now_text, thai_day
 from agency.ingest.verification import Finding
@@ -26,19 +27,31 @@ class Outcome(Enum):
     FORK = "fork"
 
 
-def commit(connection: Connection, finding: Finding) -> Outcome:
+class Committed(NamedTuple):
+    """What became of an event, and the chain that owes a receipt for it (None where no receipt can cover it)."""
+
+    outcome: Outcome
+    chain: str | None
+
+
+def commit(connection: Connection, finding: Finding) -> Committed:
     """Put one event where it belongs."""
     position = finding.position
     if position is None:
-        return _set_aside(connection, finding, finding.code or "bad_position")
+        return Committed(_set_aside(connection, finding, finding.code or "bad_position"), None)
     chain = _chain_for(connection, finding, position)
     if chain.kid != finding.kid:
-        return _set_aside(connection, finding, "foreign_chain")
-    held = chains.link_at(connection, chain.id, position.sequence)
+        return Committed(_set_aside(connection, finding, "foreign_chain"), None)
+    return Committed(_place(connection, chain, finding, position), chain.id)
+
+
+def _place(connection: Connection, chain: Chain, finding: Finding, position: Position) -> Outcome:
+    near = chains.links_around(connection, chain.id, position.sequence)
+    held = near.get(position.sequence)
     if held is not None:
         is_same = held.hash == finding.hash
         return Outcome.DUPLICATE if is_same else _fork(connection, finding, position, "other_hash")
-    if not _links(connection, chain, finding, position):
+    if not _links(near, chain, finding, position):
         return _fork(connection, finding, position, "unlinked")
     return _put(connection, finding, position)
 
@@ -73,10 +86,9 @@ def _chain_for(connection: Connection, finding: Finding, position: Position) -> 
     return new
 
 
-def _links(connection: Connection, chain: Chain, finding: Finding, position: Position) -> bool:
+def _links(near: dict[int, Link], chain: Chain, finding: Finding, position: Position) -> bool:
     """Say whether the event fits both neighbours, as far as they are held."""
-    before = chains.link_at(connection, chain.id, position.sequence - 1)
-    after = chains.link_at(connection, chain.id, position.sequence + 1)
+    before, after = near.get(position.sequence - 1), near.get(position.sequence + 1)
     expected = chain.kid if position.sequence == 1 else before.hash if before else position.previous
     return position.previous == expected and (after is None or after.previous == finding.hash)
 

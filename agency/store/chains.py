@@ -158,26 +158,23 @@ def is_apart(connection: Connection, hash_: str) -> bool:
     return connection.execute(select(kept.c.hash).where(kept.c.hash == hash_).limit(1)).first() is not None
 
 
-def link_at(connection: Connection, chain_id: str, sequence: int) -> Link | None:
-    """Return what is held at a position, or None."""
-    for table in (event, quarantine):
-        query = select(table.c.sequence, table.c.hash, table.c.previous)
-        row = connection.execute(query.where(table.c.chain == chain_id, table.c.sequence == sequence)).first()
-        if row:
-            return Link(*row)
-    return None
+def links_around(connection: Connection, chain_id: str, sequence: int) -> dict[int, Link]:
+    """Return what is held at a position and beside it, by sequence number."""
+    near = [sequence - 1, sequence, sequence + 1]
+    held = union_all(*(_positions(table, chain_id).where(table.c.sequence.in_(near)) for table in (event, quarantine)))
+    return {row.sequence: Link(*row) for row in connection.execute(held)}
 
 
 def links_after(connection: Connection, chain_id: str, sequence: int) -> Iterator[Link]:
     """Yield the held positions above ``sequence`` in order."""
-    held = union_all(*(_positions(table, chain_id, sequence) for table in (event, quarantine))).subquery()
+    above = [_positions(table, chain_id).where(table.c.sequence > sequence) for table in (event, quarantine)]
+    held = union_all(*above).subquery()
     for row in connection.execute(select(held).order_by(held.c.sequence)):
         yield Link(*row)
 
 
-def _positions(table: Table, chain_id: str, sequence: int) -> Select[Any]:
-    query = select(table.c.sequence, table.c.hash, table.c.previous)
-    return query.where(table.c.chain == chain_id, table.c.sequence > sequence)
+def _positions(table: Table, chain_id: str) -> Select[Any]:
+    return select(table.c.sequence, table.c.hash, table.c.previous).where(table.c.chain == chain_id)
 
 
 def quarantined_in(connection: Connection, chain_id: str, limit: int) -> list[tuple[int, str]]:
