@@ -127,7 +127,7 @@ def _add_stations(commands: "Commands", common: argparse.ArgumentParser) -> None
     approve = _add(group, common, "approve", stations.approve)
     approve.add_argument("request", metavar="REQUEST.json", type=Path, help="from the station")
     approve.add_argument("--grant", metavar="FILE", type=Path, help="where the grant goes; else standard output")
-    approve.add_argument("--fingerprint", metavar="TEXT", help="approve only if it is this one")
+    approve.add_argument("--fingerprint", metavar="TEXT", help="only if it is this: --fingerprint=TEXT")
     _add(group, common, "list", stations.list_)
     _add(group, common, "show", stations.show).add_argument("station", metavar="ID")
     revoke = _add(group, common, "revoke", stations.revoke)

@@ -497,3 +497,100 @@ def test_the_grant_leads_a_station_to_this_broker(site: Site) -> None:
     grant = site.desk.enrol(station, site.folder)
     assert grant["broker"] == {"host": "localhost", "port": site.port}
     assert json.dumps(grant).count("PRIVATE") == 0
+
+
+LEAVES = ("event", "status", "query", "reply", "answer", "receipt", "document/roster", "command")
+MAY_WRITE = {
+    "bkk-001": {"event", "status", "query", "reply"},
+    "agency-ingest": {"receipt", "answer"},
+    "agency-desk": {"document/roster", "command"},
+}
+MAY_READ = {
+    "bkk-001": {"answer", "receipt", "document/roster", "command"},
+    "agency-ingest": {"event", "status"},
+    "agency-desk": {"status", "reply"},
+}
+
+
+def members(site: Site) -> dict[str, Device]:
+    """One client for each kind of user, each listening to everything of the station."""
+    station = site.enrol("bkk-001")
+    for user in ("agency-ingest", "agency-desk"):
+        for kind in ("pem", "key"):
+            (site.folder / f"{user}.{kind}").write_bytes((site.desk.home.tls / f"{user}.{kind}").read_bytes())
+    users = [station, Station("agency-ingest"), Station("agency-desk")]
+    return {user.id: site.device(user).subscribe("cs/1/obec/bkk-001/#") for user in users}
+
+
+def test_each_user_writes_and_reads_what_is_its_own_and_nothing_else(site: Site) -> None:
+    everybody = members(site)
+    time.sleep(0.2)
+    for user, device in everybody.items():
+        for leaf in LEAVES:
+            answer = device.publish(topic(AGENCY, "bkk-001", leaf), f"{user} {leaf}")
+            assert answer.is_failure is (leaf not in MAY_WRITE[user]), (user, leaf, answer)
+    time.sleep(0.3)
+    for user, device in everybody.items():
+        heard = {name.removeprefix("cs/1/obec/bkk-001/") for name, _ in device.received}
+        assert heard == MAY_READ[user], user
+
+
+def test_a_message_over_the_broker_s_limit_is_refused(site: Site) -> None:
+    station = site.enrol("bkk-001")
+    device = site.device(station)
+    device.client.publish(topic(AGENCY, "bkk-001", "event"), b"x" * 270_000, qos=1)
+    wait_until(lambda: device.disconnections)
+
+
+def test_a_bundle_over_32_kib_is_dropped_and_the_next_one_taken(site: Site) -> None:
+    station = site.enrol("bkk-001")
+    worker = site.start_ingest()
+    device = site.listening(station)
+    device.publish(topic(AGENCY, "bkk-001", "event"), b"x" * 40_000)
+    wait_until(lambda: worker.said("dropped: the bundle is over 32 KiB"))
+    device.send(station.started())
+    device.wait_receipt(1)
+
+
+def test_ingest_survives_a_broker_that_is_killed(site: Site) -> None:
+    station = site.enrol("bkk-001")
+    worker = site.start_ingest()
+    device = site.listening(station)
+    device.send(station.started())
+    device.wait_receipt(1)
+    site.programs[0].kill()
+    site.start_broker()
+    wait_until(lambda: worker.log.read_text().count("connected to the broker") == 2, 20)
+    wait_until(device.client.is_connected, 20)
+    device.subscribe(topic(AGENCY, "bkk-001", "receipt"))
+    time.sleep(0.2)
+    device.send(station.visit(PUPILS[0]))  # only a worker that subscribed anew gets this
+    device.wait_receipt(2)
+
+
+def test_a_station_approved_while_ingest_runs_is_taken_and_one_revoked_is_not(site: Site) -> None:
+    site.start_ingest()
+    station = site.enrol("bkk-001")
+    device = site.listening(station)
+    device.send(station.started())
+    device.wait_receipt(1)
+    assert site.desk.run("station", "revoke", "bkk-001").code == 0
+    device.send(station.visit(PUPILS[0]))
+    assert device.wait_receipt(2).quarantined == [{"sequence": 2, "code": "revoked"}]
+    assert [row.sequence for row in site.rows()] == [1]
+
+
+def test_an_export_of_what_came_over_the_broker_verifies(site: Site) -> None:
+    station = site.enrol("bkk-001")
+    site.start_ingest()
+    device = site.listening(station)
+    lines = visits(station, 4)
+    device.send(*lines)
+    device.wait_receipt(5)
+    exported = site.desk.run("events", "export", "--station", "bkk-001")
+    assert exported.out.splitlines() == lines
+    file = site.folder / "export.jws"
+    file.write_text(exported.out)
+    assert site.desk.run("verify", file).code == 0
+    file.write_text("".join(line + "\n" for line in [*lines[:2], *lines[3:]]))
+    assert "line 3: gap: 3 to 3 are missing" in site.desk.run("verify", file).out

@@ -126,11 +126,11 @@ def test_a_file_that_is_no_request_is_wrong_use(desk: Desk, tmp_path: Path, cont
 
 def test_only_the_fingerprint_that_the_operator_saw_is_approved(desk: Desk, tmp_path: Path) -> None:
     station = Station("bkk-001")
-    wrong = approve(desk, tmp_path, station.request(), "--fingerprint", Signer.generate().kid)
+    wrong = approve(desk, tmp_path, station.request(), f"--fingerprint=-{Signer.generate().kid[1:]}")
     assert wrong.code == 1
     kid = station.signer.kid
     spaced = " ".join(kid[at : at + 4] for at in range(0, len(kid), 4))
-    assert approve(desk, tmp_path, station.request(), "--fingerprint", spaced).code == 0
+    assert approve(desk, tmp_path, station.request(), f"--fingerprint={spaced}").code == 0
 
 
 def test_the_same_key_may_ask_again_and_another_only_after_revocation(desk: Desk, tmp_path: Path) -> None:
