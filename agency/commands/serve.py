@@ -47,7 +47,7 @@ def login(home: Home, meta: Mapping[str, str], user: str, broker: str | None) ->
     """
     from agency.broker.client import Login
 
-    host, _, port = (broker or "localhost").partition(":")
+    host, _, port = (broker or "127.0.0.1").partition(":")
     if not host or not (port or "1").isdecimal() or not 1 <= int(port or 1) <= 65535:
         raise WrongUse("--broker must be HOST or HOST:PORT")
     return Login(

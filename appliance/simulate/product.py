@@ -81,7 +81,7 @@ class Product:
             say("pcscd with a virtual reader")
             self.pcscd.start()
         say("the agency: keys, CA, broker configuration, database")
-        self.agency("init", "--agency", AGENCY, "--host", "localhost", "--port", str(PORT))
+        self.agency("init", "--agency", AGENCY, "--host", "127.0.0.1", "--port", str(PORT))
         say("the roster: one memory-hard digest for each member")
         roster = self.roster_file()
         self.agency("roster", "import", str(roster), "--set", SET, "--as-of", "2026-11-22")
@@ -106,7 +106,7 @@ class Product:
             f'[station]\nid = "{self.station_id}"\nagency = "{AGENCY}"\n\n'
             f'[reader]\nname = "{"Virtual PCD" if self.is_virtual else ""}"\n\n[service]\nid = "{self.service}"\n\n'
             f'[panel]\ndisplay = "{"virtual" if self.is_virtual else "ssd1306"}"\n\n'
-            f'[link]\nhost = "localhost"\nport = {PORT}\n'
+            f'[link]\nhost = "127.0.0.1"\nport = {PORT}\n'
         )
 
     def roster_file(self) -> Path:

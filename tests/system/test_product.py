@@ -156,7 +156,7 @@ class Outsider:
     """mosquitto_sub and mosquitto_pub, with somebody's certificate."""
 
     def __init__(self, product: Product, certificate: Path, key: Path) -> None:
-        self._options = ["-h", "localhost", "-p", "8883", "--cafile", str(product.home / "public/ca.pem")]
+        self._options = ["-h", "127.0.0.1", "-p", "8883", "--cafile", str(product.home / "public/ca.pem")]
         self._options += ["--cert", str(certificate), "--key", str(key), "-V", "5", "-q", "1"]
 
     def hear(self, topic: str, seconds: int = 2) -> list[tuple[str, str]]:
