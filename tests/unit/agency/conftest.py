@@ -11,6 +11,7 @@ from agency.ingest.batch import Bundle, Tally, take
 from agency.ingest.verification import Rules
 from agency.store.database import Database
 from tests.unit.agency.fleet import AGENCY, Desk, Station
+from tests.unit.agency.site import Site, running
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,9 @@ def office(desk: Desk, tmp_path: Path) -> Iterator[Office]:
     desk.enrol(station, tmp_path)
     with Database.open(desk.home.database) as database:
         yield Office(desk, database, station, tmp_path)
+
+
+@pytest.fixture
+def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
+    with running(tmp_path, capsys) as made:
+        yield made
