@@ -123,9 +123,9 @@ def test_a_roster_is_pushed_and_opens_at_the_station(site: Site) -> None:
 def test_a_roster_cannot_be_pushed_without_a_broker(site: Site) -> None:
     site.enrol("bkk-001")
     site.desk.import_roster(PUPILS[:1], site.folder)
-    pushed = site.desk.run("roster", "push", "--broker", f"localhost:{free_port()}")
+    pushed = site.desk.run("roster", "push", "--broker", f"127.0.0.1:{free_port()}")
     assert pushed.code == 7
-    assert "no broker at localhost" in pushed.err
+    assert "no broker at 127.0.0.1" in pushed.err
 
 
 def test_no_citizen_can_be_found_in_the_files_of_broker_and_store(site: Site) -> None:

@@ -84,7 +84,7 @@ class Device:
         client.on_message = lambda _, __, message: self._on_message(message)
         client.on_publish = self._on_publish
         client.on_disconnect = lambda *a: self.disconnections.append(str(a[3]))
-        client.connect("localhost", self.site.port, clean_start=True)
+        client.connect("127.0.0.1", self.site.port, clean_start=True)
         client.loop_start()
         wait_until(client.is_connected)
         self.client = client
@@ -169,7 +169,7 @@ class Site:
     def tool(self, program: str, station: Station, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         ca, certificate, key = map(str, self.credentials(station.id))
         files = ("--cafile", ca, "--cert", certificate, "--key", key)
-        command = (program, "-h", "localhost", "-p", str(self.port), "-V", "5", *files, "-q", "1", *arguments)
+        command = (program, "-h", "127.0.0.1", "-p", str(self.port), "-V", "5", *files, "-q", "1", *arguments)
         return subprocess.run(command, capture_output=True, timeout=20, check=False)
 
     def rows(self) -> list[chains.Event]:

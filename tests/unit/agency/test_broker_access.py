@@ -68,7 +68,7 @@ def test_without_a_certificate_of_this_agency_nobody_gets_in(site: Site, who: st
         (site.folder / "x.key").write_bytes(pair.key)
         client.tls_set(str(site.folder / "ca.pem"), str(site.folder / "x.pem"), str(site.folder / "x.key"))
     with contextlib.suppress(ssl.SSLError, OSError):
-        client.connect("localhost", site.port)
+        client.connect("127.0.0.1", site.port)
         end = time.monotonic() + 2
         while time.monotonic() < end and client.loop(0.1) == 0:
             pass

@@ -178,7 +178,7 @@ def test_a_document_for_some_stations_is_not_granted_to_others(
     monkeypatch.setattr("agency.commands.rosters._CONNECT_S", 0.3)
     desk.enrol(Station("bkk-001"), tmp_path)
     desk.import_roster(PUPILS[:1], tmp_path)
-    ran = desk.run("roster", "push", "--station", "bkk-001", "--broker", "localhost:1")  # kept, though no broker
+    ran = desk.run("roster", "push", "--station", "bkk-001", "--broker", "127.0.0.1:1")  # kept, though no broker
     assert ran.code == 7
     assert desk.enrol(Station("cnx-002"), tmp_path)["documents"] == []
     with sqlite3.connect(desk.home.database) as connection:

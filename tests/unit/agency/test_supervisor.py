@@ -70,7 +70,7 @@ def login(desk: Desk, **changes: Path) -> Login:
         "key": desk.home.tls / "agency-desk.key",
         **changes,
     }
-    return Login("agency-desk", "localhost", 1, **files)
+    return Login("agency-desk", "127.0.0.1", 1, **files)
 
 
 def test_a_client_whose_thread_is_gone_says_so(desk: Desk) -> None:
@@ -92,6 +92,6 @@ def test_a_client_without_its_key_says_so(desk: Desk) -> None:
 def test_a_client_without_a_broker_does_not_wait_for_ever(desk: Desk) -> None:
     client = BrokerClient(login(desk))
     client.start()
-    with pytest.raises(DeliveryError, match="no broker at localhost:1"):
+    with pytest.raises(DeliveryError, match="no broker at 127.0.0.1:1"):
         client.wait_connected(0.2)
     client.stop(0)
