@@ -95,13 +95,16 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
         StoreError: the visit could not be recorded, and nothing was shown as recorded.
     """
     asked: str | None = None
-    world.panel.show(Screen(State.IDLE))
-    while (insertion := world.reader.wait_card(WAIT_S)) is None:  # insert
+    insertion = world.reader.wait_card(0)  # where there is no reader, nobody must be invited
+    if insertion is None:
+        world.panel.show(Screen(State.IDLE))
+    while insertion is None:  # insert
         if (pressed := _asked(world, profile, asked)) != asked:
             asked = pressed
             world.panel.show(Screen(State.IDLE, choice=asked))
         if not keep_waiting():
             return
+        insertion = world.reader.wait_card(WAIT_S)
     world.panel.show(Screen(State.READING))
 
     visit = _read_and_check(world, profile, insertion)  # connect, select, read, check

@@ -57,14 +57,14 @@ class Station:
         self._said: dict[str, object] = {}
         self._said_s = 0.0
         self._since = ""
+        self._trouble: Screen | None = None
 
     def run(self) -> None:
         """Serve one after the other."""
         failures = 0
+        self._notifier.ready(f"serving {self._parts.profile.id}")
         while not self._stop.is_set:
             try:
-                self._say("ok")
-                self._notifier.ready(f"serving {self._parts.profile.id}")
                 serve(self._parts.world, self._parts.profile, self._keep_waiting)
                 failures = 0
             except ReaderUnavailable as error:
@@ -76,13 +76,17 @@ class Station:
         self._notifier.stopping()
 
     def _keep_waiting(self) -> bool:
+        self._trouble = None
         self._notifier.alive()
         self._say("ok")
         return not self._stop.is_set
 
     def _wait(self, state: State, error: CardStationError, wait_s: float) -> None:
-        _log.warning("%s: %s", error.code, error)
-        self._parts.panel.show(Screen(state, code=error.code))
+        screen = Screen(state, code=error.code)
+        if screen != self._trouble:  # said once, not with every attempt: it sounds
+            _log.warning("%s: %s", error.code, error)
+            self._parts.panel.show(screen)
+        self._trouble = screen
         _sleep(wait_s, self._stop, self._notifier)
 
     def _wait_until_durable(self, error: StoreError) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import OutboxFull, StoreError
+from appliance.errors import NoReader, OutboxFull, StoreError
 from appliance.flow import serve
 from appliance.panel.screens import Button, State
 from appliance.services.profile import parse
@@ -54,7 +54,7 @@ def test_the_number_is_in_the_seal_and_nowhere_else(stage: Stage) -> None:
 
 def test_the_panel_says_reading_before_the_verdict(stage: Stage) -> None:
     stage.visit(ThaiCard(person(1)))
-    assert stage.panel.states == [State.IDLE, State.READING, State.ACCEPTED]
+    assert stage.panel.states == [State.READING, State.ACCEPTED]
 
 
 def test_the_same_card_within_the_window_is_already_recorded(stage: Stage) -> None:
@@ -199,7 +199,7 @@ def test_nothing_is_shown_as_stored_when_the_disk_is_full(stage: Stage) -> None:
     stage.slot.insert(ThaiCard(person(1)))
     with pytest.raises(StoreError):
         serve(world, stage.profile, lambda: True)
-    assert stage.panel.states == [State.IDLE, State.READING]
+    assert stage.panel.states == [State.READING]
 
 
 def test_a_card_left_in_is_asked_for(stage: Stage) -> None:
@@ -213,3 +213,16 @@ def test_a_card_left_in_is_asked_for(stage: Stage) -> None:
     stage.slot.insert(ThaiCard(person(1)))
     serve(stage.world(), stage.profile, keep_waiting)
     assert stage.panel.states[-1] is State.REMOVE_CARD
+
+
+def test_nobody_is_invited_while_there_is_no_reader(stage: Stage) -> None:
+    class NoReaderHere:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(name)
+
+        def wait_card(self, timeout_s: float) -> None:
+            raise NoReader("none")
+
+    with pytest.raises(NoReader):
+        serve(replace(stage.world(), reader=NoReaderHere()), stage.profile, lambda: True)  # type: ignore[arg-type]
+    assert stage.panel.states == []
