@@ -27,6 +27,7 @@ OUTCOMES: dict[type[Exception], tuple[int, str]] = {
     errors.CardStationError: (1, "see the operations guide under this code"),
     errors.VerificationError: (1, "use nothing of it and tell the agency"),
     errors.WrongUse: (2, "see 'card-station --help'"),
+    errors.AlreadyRunning: (7, "see 'systemctl status card-station-station card-station-link'"),
     errors.ReaderUnavailable: (7, "check the reader's cable and pcscd"),
     errors.NoReader: (3, "plug in the reader, or correct [reader] in the settings"),
     errors.CardServiceDown: (7, "start pcscd: systemctl start pcscd.socket"),

@@ -169,6 +169,12 @@ class NotEnrolled(ConfigError):
         super().__init__([f"{what}: run 'card-station enrol'"])
 
 
+class AlreadyRunning(CardStationError):
+    """Another process of this kind works with the same state directory (exit 7)."""
+
+    code = "X01"
+
+
 class WrongUse(CardStationError):
     """The command line asks for something that does not exist or does not fit together (exit 2)."""
 

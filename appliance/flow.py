@@ -14,7 +14,7 @@ made durable; take no more cards).
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,14 +38,16 @@ REMIND_AFTER_S = 6.0
 
 @dataclass(frozen=True)
 class SignedRoster:
-    """The roster in force, and until when.
+    """The roster in force, from when and until when.
 
     Args:
         roster: the members.
+        issued_at: when it was signed.
         expires_at: from then on it is stale.
     """
 
     roster: Roster
+    issued_at: datetime
     expires_at: datetime
 
 
@@ -110,26 +112,24 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
     visit = _read_and_check(world, profile, insertion)  # connect, select, read, check
     earlier = world.outbox.last_visit(visit.subject) if visit.subject else None
     asked = _asked(world, profile, asked)
-    choice = asked or _next_choice(profile, earlier)  # ask
+    is_same_visit = earlier is not None and _is_same_visit(profile, visit, earlier, asked)
+    choice = asked or _choice(profile, earlier, is_same_visit)  # ask
     decision = decide(profile.required, visit.checks)  # decide
 
-    refused = decision.verdict is Verdict.REFUSED
-
-    if earlier and not refused and _is_again(profile, visit, earlier, asked):
-        screen = Screen(State.ALREADY_RECORDED, earlier.at.time, earlier.choice, reference=str(earlier.sequence))
+    if earlier is not None and is_same_visit and earlier.outcome == decision.outcome:
+        screen = _repeated(visit, decision, earlier)
     else:
         sequence = world.outbox.append(  # record: seal, sign, chain, commit with fsync
             lambda position: _event(world, profile, visit, decision, choice, position),
-            None if refused else visit.subject,
-            choice,
-            visit.at,
+            _memory(visit, decision, choice),
         )
         screen = _screen(visit, decision, choice, sequence)
     world.panel.show(screen)  # show and sound
 
-    shown_s = visit.at.monotonic_s
+    is_reminded = False
     while not world.reader.wait_removed(WAIT_S):  # remove
-        if world.clock.now().monotonic_s - shown_s > REMIND_AFTER_S:
+        if not is_reminded and world.clock.now().monotonic_s - visit.at.monotonic_s > REMIND_AFTER_S:
+            is_reminded = True
             world.panel.show(Screen(State.REMOVE_CARD))
         if not keep_waiting():
             return
@@ -143,21 +143,29 @@ def _asked(world: World, profile: Profile, before: str | None) -> str | None:
     return choice
 
 
-def _next_choice(profile: Profile, earlier: Attendance | None) -> str | None:
-    """Return the choice that nobody made: the first in the morning, then in turn."""
+def _is_same_visit(profile: Profile, visit: Visit, earlier: Attendance, asked: str | None) -> bool:
+    """Say whether the card was only put in again; a press for the other direction makes it another visit."""
+    if asked is not None and asked != earlier.choice:
+        return False
+    return duplicate.is_again(_stamp(earlier.at), _stamp(visit.at), profile.duplicate_window_s)
+
+
+def _choice(profile: Profile, earlier: Attendance | None, is_same_visit: bool) -> str | None:
+    """Return the choice that nobody made: the first in the morning, then in turn; the same for the same visit."""
     offered = list(profile.choices.values())
     if not offered or not profile.alternates:
         return None
     if earlier is None or earlier.choice not in offered:
         return offered[0]
-    return offered[(offered.index(earlier.choice) + 1) % len(offered)]
+    return offered[(offered.index(earlier.choice) + (0 if is_same_visit else 1)) % len(offered)]
 
 
-def _is_again(profile: Profile, visit: Visit, earlier: Attendance, asked: str | None) -> bool:
-    """Say whether this is the same visit; a press for the other direction makes it another one."""
-    if asked is not None and asked != earlier.choice:
-        return False
-    return duplicate.is_again(_stamp(earlier.at), _stamp(visit.at), profile.duplicate_window_s)
+def _memory(visit: Visit, decision: Decision, choice: str | None) -> Attendance | None:
+    """Return what is remembered of the visit for today; nothing where the card gave no number."""
+    if visit.subject is None:
+        return None
+    kept = None if decision.verdict is Verdict.REFUSED else choice
+    return Attendance(visit.subject, decision.outcome, kept, visit.at)
 
 
 def _read_and_check(world: World, profile: Profile, insertion: Insertion) -> Visit:
@@ -177,9 +185,10 @@ def _read_and_check(world: World, profile: Profile, insertion: Insertion) -> Vis
         )
     signed = world.roster()
     subject = None
-    if reading.citizen_id is not None and reading.is_number_valid:
+    if reading.citizen_id is not None:
         subject, on_roster = _digests(world, reading.citizen_id, signed, at)
-        checks["roster"] = _check_roster(signed, on_roster, at)
+        if reading.is_number_valid:
+            checks["roster"] = _check_roster(signed, on_roster, at)
     return Visit(insertion, reading, checks, None, subject, at)
 
 
@@ -201,9 +210,9 @@ def _check_roster(signed: SignedRoster | None, digest: bytes, at: Moment) -> Che
         digest,
         as_of=signed.roster.as_of,
         source=signed.roster.source,
+        issued_at=signed.issued_at,
         expires_at=signed.expires_at,
         now=at.time,
-        is_clock_sure=at.is_sure,
     )
 
 
@@ -255,6 +264,13 @@ def _screen(visit: Visit, decision: Decision, choice: str | None, sequence: int)
         reference=str(sequence),
         code=visit.error.code if visit.error else "",
     )
+
+
+def _repeated(visit: Visit, decision: Decision, earlier: Attendance) -> Screen:
+    """Return what the same visit shows again: an accepted one when it was recorded, another one its verdict."""
+    if decision.verdict is Verdict.ACCEPTED:
+        return Screen(State.ALREADY_RECORDED, earlier.at.time, earlier.choice, reference=str(earlier.sequence))
+    return replace(_screen(visit, decision, None, earlier.sequence), is_repeated=True)
 
 
 def _stamp(moment: Moment) -> Stamp:

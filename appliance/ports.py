@@ -125,16 +125,18 @@ class Attendance:
     """What the station remembers of a person's last visit today, without knowing the person.
 
     Args:
-        subject: keyed digest of today, 32 bytes.
+        subject: memory-hard digest with the secret of today.
+        outcome: verdict and cause.
         choice: the choice that was recorded, such as ``in``.
         at: when.
-        sequence: of the event.
+        sequence: of the event; 0 where it is not stored yet.
     """
 
     subject: bytes
+    outcome: str
     choice: str | None
     at: Moment
-    sequence: int
+    sequence: int = 0
 
 
 class Outbox(Protocol):
@@ -142,14 +144,14 @@ class Outbox(Protocol):
     ``tests.flow.crash.Crashing``, which stops the flow after any call.
     """
 
-    def append(self, build: Callable[[Position], str], subject: bytes | None, choice: str | None, at: Moment) -> int:
+    def append(self, build: Callable[[Position], str], visit: Attendance | None = None) -> int:
         """Commit the event that ``build`` makes for the next position, with fsync; return its sequence number.
 
-        Where ``subject`` is given, the visit is remembered in the same transaction. Raises StoreError.
+        Where ``visit`` is given, it is remembered in the same transaction. Raises StoreError.
         """
 
     def last_visit(self, subject: bytes) -> Attendance | None:
-        """Return today's last visit of a subject that was not refused."""
+        """Return today's last visit of a subject."""
 
     def day_salt(self, day: str) -> bytes:
         """Return the secret of ``day`` (YYYY-MM-DD), 32 bytes. Raises StoreError."""

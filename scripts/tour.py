@@ -8,6 +8,7 @@ OLED and buttons instead of virtual ones.
 import argparse
 import base64
 import json
+import os
 import socket
 import sqlite3
 import sys
@@ -241,6 +242,9 @@ def main() -> int:
             return 1
         except KeyboardInterrupt:
             return 130
+        except BrokenPipeError:  # who read our output has seen enough
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+            return 0
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ def check(
     *,
     as_of: str,
     source: str,
+    issued_at: datetime,
     expires_at: datetime,
     now: datetime,
-    is_clock_sure: bool,
 ) -> Check:
     """Judge a digest against a roster.
 
@@ -23,11 +23,14 @@ def check(
         digest: the person's, made the roster's way.
         as_of: date of the roster's data.
         source: the roster's name, such as ``roster:42``.
+        issued_at: when the agency signed the roster; a clock that stands before it is wrong.
         expires_at: from then on the roster is stale.
-        now: present time.
-        is_clock_sure: without it, staleness cannot be known, and the date in ``as_of`` speaks for itself.
+        now: present time, synchronised or not: a station that was without a network for a week goes on, but neither
+            a clock that fell back nor a roster that ran out makes anything green.
     """
-    if is_clock_sure and now >= expires_at:
+    if now < issued_at:
+        return Check(Result.COULD_NOT_CHECK, why="clock_unsure", as_of=as_of, source=source)
+    if now >= expires_at:
         return Check(Result.COULD_NOT_CHECK, why="stale_roster", as_of=as_of, source=source)
     if digest in digests:
         return Check(Result.PASS, as_of=as_of, source=source)

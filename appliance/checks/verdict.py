@@ -38,6 +38,11 @@ class Decision:
     level: Level
     cause: str = ""
 
+    @property
+    def outcome(self) -> str:
+        """Return verdict and cause as one word, to tell whether a second visit ended as the first."""
+        return f"{self.verdict.value}:{self.cause}"
+
 
 def decide(required: Iterable[str], checks: Mapping[str, Check]) -> Decision:
     """Decide.

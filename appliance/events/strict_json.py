@@ -1,6 +1,7 @@
 """JSON as this project signs it: compact UTF-8 out; in, one meaning only (no duplicate keys, no NaN)."""
 
 import json
+import math
 from typing import Any
 
 from appliance.errors import VerificationError
@@ -19,7 +20,7 @@ def decode_object(text: bytes | str) -> dict[str, Any]:
             is not finite.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise VerificationError(f"not strict JSON: {type(error).__name__}") from None
     if not isinstance(value, dict):
@@ -32,6 +33,13 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise ValueError("duplicate key")
     return result
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _no_constant(name: str) -> None:

@@ -26,6 +26,7 @@ from appliance.errors import (
     CardServiceDown,
     NoReader,
     NotAThaiIdCard,
+    ReaderUnavailable,
 )
 from appliance.ports import Insertion
 
@@ -48,7 +49,6 @@ _CARD_FAULTS: dict[int, type[CardError]] = {
     scard.SCARD_E_SHARING_VIOLATION: CardBusy,
     scard.SCARD_W_RESET_CARD: CardBusy,
     scard.SCARD_E_INSUFFICIENT_BUFFER: CardGarbled,
-    scard.SCARD_F_COMM_ERROR: CardRemoved,
 }
 _READER_GONE = (scard.SCARD_E_UNKNOWN_READER, scard.SCARD_E_READER_UNAVAILABLE)
 _WORTH_WAITING = (
@@ -122,6 +122,10 @@ class PcscSlot:
         handle, protocol = self._connect()
         try:
             yield PcscChannel(handle, protocol, self._atr)
+        except ReaderUnavailable:
+            self._forget_service()
+            self._must_compare = False  # the card was not read to its end: it is new when the service is back
+            raise
         finally:
             scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
 
@@ -142,15 +146,21 @@ class PcscSlot:
             if result not in _WORTH_WAITING or patience_s is None:
                 break
             time.sleep(patience_s)
-        raise self._lost(result)
+        fault = _fault(result)
+        if not isinstance(fault, CardError):
+            self._lost(result)
+            self._must_compare = False
+        raise fault
 
     def _look_until(self, timeout_s: float, is_done: Callable[[], bool]) -> None:
         end_s = time.monotonic() + timeout_s
+        left_s = timeout_s
         while not is_done():
-            left_s = end_s - time.monotonic()
-            if left_s <= 0 and self._state != scard.SCARD_STATE_UNAWARE:
-                return
+            is_last = left_s <= 0 and self._state != scard.SCARD_STATE_UNAWARE  # no time still allows one look
             self._look(max(left_s, 0))
+            if is_last:
+                return
+            left_s = end_s - time.monotonic()
 
     def _look(self, timeout_s: float) -> None:
         """Wait for one change of the slot, at most ``timeout_s``."""
@@ -213,16 +223,20 @@ class PcscSlot:
             self._context, self._pnp_state = context, scard.SCARD_STATE_UNAWARE
         return self._context
 
-    def _lost(self, result: int) -> Exception:
-        """Forget what a failed call makes doubtful and return the exception that says so."""
+    def _lost(self, result: int) -> NoReader | CardServiceDown:
+        """Forget what a failed look makes doubtful and return the exception that says so."""
         fault = _fault(result)
         if isinstance(fault, NoReader):
-            self._reader, self._is_present = "", False
-        elif isinstance(fault, CardServiceDown):
-            self.close()
-            self._reader, self._must_compare = "", self._is_present and self._is_returned
-        self._state = scard.SCARD_STATE_UNAWARE if not isinstance(fault, CardError) else self._state
-        return fault
+            self._reader, self._is_present, self._state = "", False, scard.SCARD_STATE_UNAWARE
+            return fault
+        self._forget_service()
+        return fault if isinstance(fault, CardServiceDown) else _service_fault(result)
+
+    def _forget_service(self) -> None:
+        """Drop the context: it never recovers. A card that stays in over the outage is the same insertion."""
+        self.close()
+        self._must_compare = self._is_present and self._is_returned
+        self._reader, self._state = "", scard.SCARD_STATE_UNAWARE
 
 
 def _fault(result: int) -> CardError | NoReader | CardServiceDown:

@@ -38,10 +38,10 @@ class Inbox:
         """Verify a receipt and move the queue; return it where it is genuine and fits our chain."""
         try:
             receipt = Receipt.open(_text(payload), self._keys, self._station)
+            self._delivery.take_receipt(receipt, _text(payload), now.isoformat(timespec="seconds"))
         except VerificationError as error:
             self._refuse("bad_receipt", "receipt", error)
             return None
-        self._delivery.take_receipt(receipt, _text(payload), now.isoformat(timespec="seconds"))
         return receipt
 
     def take_document(self, topic: str, payload: bytes) -> bool:

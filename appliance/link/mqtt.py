@@ -138,6 +138,7 @@ class MqttLine:
 
     def stop(self) -> None:
         """Say goodbye; the broker then publishes no will."""
+        self._client.disable_logger()  # it calls the end of a connection that we end an error
         self._client.disconnect()
         self._client.loop_stop()
 

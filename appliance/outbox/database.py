@@ -37,8 +37,9 @@ CREATE TABLE day (               -- one row: the secret of today, gone with the 
     date TEXT NOT NULL,
     salt BLOB NOT NULL
 );
-CREATE TABLE visit (             -- last accepted visit of each subject today
+CREATE TABLE visit (             -- last visit of each subject today
     subject BLOB PRIMARY KEY,
+    outcome TEXT NOT NULL,       -- verdict and cause
     choice TEXT,
     time TEXT NOT NULL,
     boot TEXT NOT NULL,
@@ -67,7 +68,9 @@ INSERT INTO delivery (only) VALUES (1);
 """
 
 
-def connect(path: Path, *, create: bool = False, read_only: bool = False, max_bytes: int = 0) -> sqlite3.Connection:
+def connect(
+    path: Path, *, create: bool = False, read_only: bool = False, max_bytes: int = 0, patience_s: float = 10.0
+) -> sqlite3.Connection:
     """Open the state database.
 
     Args:
@@ -75,6 +78,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False, max_by
         create: make the file and its tables where they are missing.
         read_only: for looking at it beside the running services.
         max_bytes: the file never grows beyond this; 0 for no limit.
+        patience_s: how long to wait while the other process writes.
 
     Raises:
         NotEnrolled: the file is missing.
@@ -91,7 +95,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False, max_by
             timeout=10,
             check_same_thread=False,
         )
-        database.execute("PRAGMA busy_timeout = 10000")
+        database.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
         if not read_only:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")

@@ -8,7 +8,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.errors import NotEnrolled
+from appliance.errors import NotEnrolled, VerificationError
 from appliance.events.receipt import Receipt
 from appliance.outbox import database
 
@@ -73,6 +73,7 @@ class Delivery:
         name, and no event may be erased or sent until a person has looked. Only a higher epoch may go back.
 
         Raises:
+            VerificationError: it is for another chain, such as the one before this station was enrolled anew.
             StoreError: it cannot be written.
         """
         with database.transaction(self._db):
@@ -94,7 +95,7 @@ class Delivery:
         if chain is None:
             raise NotEnrolled("this station has no chain")
         if receipt.chain != chain:
-            return f"a receipt names chain {receipt.chain}, ours is {chain}"
+            raise VerificationError(f"the receipt is for chain {receipt.chain}, ours is {chain}")
         row = self._db.execute("SELECT hash FROM event WHERE sequence = ?", (receipt.through,)).fetchone()
         own = key if receipt.through == 0 else row[0] if row else None
         if own != receipt.hash:

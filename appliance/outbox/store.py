@@ -21,6 +21,8 @@ from appliance.outbox import database
 from appliance.ports import Attendance, Moment
 
 DATABASE_NAME = "station.db"
+PATIENCE_S = 2.0  # a person is standing there
+_PAGE_ROWS = 200
 _ROW = "SELECT sequence, chain, type, time, hash, jws FROM event"
 
 
@@ -65,7 +67,9 @@ class Outbox:
         on_append: Callable[[], None] = lambda: None,
     ) -> "Outbox":
         """Open the state database at ``path``; ``on_append`` is called after each commit. Raises StoreError."""
-        connection = database.connect(path, create=create, read_only=read_only, max_bytes=max_bytes)
+        connection = database.connect(
+            path, create=create, read_only=read_only, max_bytes=max_bytes, patience_s=PATIENCE_S
+        )
         return cls(connection, on_append)
 
     def close(self) -> None:
@@ -87,19 +91,23 @@ class Outbox:
                 raise StoreError("the state database belongs to another event key; restore that key")
         return row is None
 
-    def append(self, build: Callable[[Position], str], subject: bytes | None, choice: str | None, at: Moment) -> int:
+    def append(self, build: Callable[[Position], str], visit: Attendance | None = None) -> int:
         """Commit the event that ``build`` makes; return its sequence number. Raises StoreError, VerificationError."""
         with database.transaction(self._db):
             position = self.head()
             jws = build(position)
             self._insert(position, jws)
-            if subject is not None:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO visit VALUES (?, ?, ?, ?, ?, ?)",
-                    (subject, choice, at.time.isoformat(), at.boot, at.monotonic_s, position.sequence),
-                )
+            if visit is not None:
+                self._remember(visit, position.sequence)
         self._on_append()
         return position.sequence
+
+    def _remember(self, visit: Attendance, sequence: int) -> None:
+        at = visit.at
+        self._db.execute(
+            "INSERT OR REPLACE INTO visit VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (visit.subject, visit.outcome, visit.choice, at.time.isoformat(), at.boot, at.monotonic_s, sequence),
+        )
 
     def head(self) -> Position:
         """Return the position of the next event. Raises StoreError; NotEnrolled where no chain was started."""
@@ -133,15 +141,19 @@ class Outbox:
         with database.transaction(self._db):
             self._db.execute("DELETE FROM visit")
             self._db.execute("INSERT OR REPLACE INTO day VALUES (1, ?, ?)", (day, salt))
+        with database.translated():
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the old secret lies in the log, too
         return salt
 
     def last_visit(self, subject: bytes) -> Attendance | None:
-        """Return today's last accepted visit of a subject."""
-        row = self._first("SELECT choice, time, boot, monotonic_s, sequence FROM visit WHERE subject = ?", subject)
+        """Return today's last visit of a subject."""
+        row = self._first(
+            "SELECT outcome, choice, time, boot, monotonic_s, sequence FROM visit WHERE subject = ?", subject
+        )
         if row is None:
             return None
-        at = Moment(datetime.fromisoformat(row[1]), "", None, row[2], row[3])
-        return Attendance(subject, row[0], at, row[4])
+        at = Moment(datetime.fromisoformat(row[2]), "", None, row[3], row[4])
+        return Attendance(subject, row[0], row[1], at, row[5])
 
     def take_document(self, kind: str, version: int, jws: str) -> bool:
         """Keep a verified document where it is newer than the one held; say whether it was. Raises StoreError."""
@@ -159,10 +171,15 @@ class Outbox:
 
     def rows(self) -> Iterator[Row]:
         """Return every stored event, oldest first."""
-        through = self._through()
-        with database.translated():
-            for row in self._db.execute(_ROW + " ORDER BY sequence"):
-                yield _row(row, through)
+        through, last = self._through(), 0
+        while True:  # page by page: a reader that pauses must not hold the log back from being folded in
+            with database.translated():
+                page = self._db.execute(f"{_ROW} WHERE sequence > ? ORDER BY sequence LIMIT {_PAGE_ROWS}", (last,))
+                rows = [_row(row, through) for row in page]
+            if not rows:
+                return
+            yield from rows
+            last = rows[-1].sequence
 
     def row(self, sequence: int) -> Row | None:
         """Return one stored event."""

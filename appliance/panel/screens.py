@@ -48,6 +48,7 @@ class Screen:
         as_of: the date of the roster, YYYY-MM-DD, where a claim rests on one.
         reference: the sequence number of the stored event; a screen without it never sounds the stored tone.
         code: the stable code of the error, such as ``C02``.
+        is_repeated: the verdict of an insertion that is the same visit again; nothing new was stored.
     """
 
     state: State
@@ -56,3 +57,4 @@ class Screen:
     as_of: str | None = None
     reference: str = ""
     code: str = ""
+    is_repeated: bool = False

@@ -181,6 +181,11 @@ def light_of(screen: Screen) -> Light:
 
 
 def tone_of(screen: Screen) -> Tone:
-    """Return the tone of ``screen``; a tone that means stored turns into ERROR where nothing was stored."""
+    """Return the tone of ``screen``; a tone that means stored turns into ERROR where nothing was stored.
+
+    A visit that is only repeated sounds as one that is already recorded: the stored tones sound once an event.
+    """
     tone = ROWS[screen.state].tone
+    if screen.is_repeated and screen.reference:
+        return Tone.AGAIN
     return Tone.ERROR if tone in _NEEDS_REFERENCE and not screen.reference else tone

@@ -61,9 +61,7 @@ def _store(settings: Settings, state: Path, granted: enrolment.Granted) -> None:
         outbox.start_chain(signer.kid, at.time)
         if outbox.head().sequence == 1:
             data = {"clock": at.as_data(), "key": signer.kid}
-            outbox.append(
-                lambda position: writer.station(position, "station.enrolled.v1", at.time, data), None, None, at
-            )
+            outbox.append(lambda position: writer.station(position, "station.enrolled.v1", at.time, data))
     finally:
         outbox.close()
 

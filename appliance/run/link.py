@@ -6,6 +6,7 @@ status. A paho thread that died, or a database that fails, ends the process, and
 
 import json
 import logging
+import os
 import select
 import time
 from datetime import datetime
@@ -33,6 +34,7 @@ from appliance.link.window import Window
 from appliance.outbox.delivery import Delivery
 from appliance.outbox.store import DATABASE_NAME
 from appliance.papers import agency_keys
+from appliance.run import lock
 from appliance.run.notify import SystemdNotifier
 from appliance.run.nudge import Ear
 from appliance.run.stop import StopSignal
@@ -153,6 +155,7 @@ class Link:
 def main(settings: Settings, state: Path, runtime: Path) -> int:
     """Run until SIGTERM. Raises DeliveryError, StoreError, ConfigError where it cannot start or go on."""
     runtime.mkdir(parents=True, exist_ok=True)
+    held = lock.hold(state / "link.lock") if state.is_dir() else None
     ear = Ear(runtime)
     notifier = SystemdNotifier()
     link = Link(settings, state, ear)
@@ -166,6 +169,8 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
         ear.drain()
     notifier.stopping()
     link.stop()
+    if held is not None:
+        os.close(held)
     return 0
 
 

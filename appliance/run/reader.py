@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from appliance import errors
@@ -112,7 +113,8 @@ class WorkerReader:
             for pipe in (worker.stdin, worker.stdout):
                 if pipe is not None:
                     pipe.close()
-            worker.wait()
+            with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel is left behind
+                worker.wait(1.0)
 
 
 def _error(answer: dict[str, Any]) -> errors.CardError | errors.ReaderUnavailable:

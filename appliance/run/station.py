@@ -5,6 +5,8 @@ passes on is met here: no reader (say so, try again) and nothing durable (say so
 """
 
 import logging
+import os
+import resource
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from appliance.config import Settings
 from appliance.errors import CardStationError, ConfigError, NotEnrolled, ReaderUnavailable, StoreError
 from appliance.flow import serve
 from appliance.panel.screens import Screen, State
+from appliance.run import lock
 from appliance.run.notify import SystemdNotifier
 from appliance.run.stop import StopSignal
 
@@ -32,7 +35,9 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
     from appliance.run.wiring import build, build_panel
 
     runtime.mkdir(parents=True, exist_ok=True)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold what a card said
     stop = StopSignal()
+    held = lock.hold(state / "station.lock") if state.is_dir() else None
     panel = build_panel(settings.panel, settings.station.language, runtime)
     panel.show(Screen(State.STARTING))
     try:
@@ -44,6 +49,8 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
         Station(parts, stop).run()
     finally:
         parts.close()
+        if held is not None:
+            os.close(held)
     return 0
 
 

@@ -32,7 +32,7 @@ from appliance.services.profile import Profile, parse, shipped
 
 SIMULATED_CLOCK = "CARD_STATION_SIMULATED_CLOCK"
 
-Pins = tuple[int, int, int]
+Pins = tuple[int, ...]
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class RosterSource:
     def _open(self, jws: str) -> SignedRoster | None:
         try:
             document = Document.open(jws, self._keys, "roster", self._station)
-            return SignedRoster(Roster.from_document(document), document.expires_at)
+            return SignedRoster(Roster.from_document(document), document.issued_at, document.expires_at)
         except VerificationError as error:
             _log.error("%s: the stored roster is not used: %s", error.code, error)
             return None
@@ -111,7 +111,7 @@ def build_panel(panel: PanelSettings, language: str, runtime: Path) -> PanelThre
         ConfigError: the font or the shaping library is missing, and Thai would be misspelt.
     """
     clock = SystemClock()
-    pins = (_three(panel.buttons), _three(panel.leds), panel.buzzer)
+    pins = (panel.buttons, panel.leds, panel.buzzer)
 
     def now() -> datetime:
         return clock.now().time
@@ -134,11 +134,6 @@ def _signals(buttons: Pins, leds: Pins, buzzer: int) -> GpioSignals | None:
     except PanelFault as error:
         _log.error("%s: no buttons, lights or buzzer: %s", error.code, error)
         return None
-
-
-def _three(pins: tuple[int, ...]) -> Pins:
-    first, second, third = pins
-    return first, second, third
 
 
 def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) -> Parts:

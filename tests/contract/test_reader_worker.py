@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cards.thai_id import Field
-from appliance.errors import CardDeadline, CardServiceDown, ReaderUnavailable
+from appliance.errors import CardDeadline, CardError, CardServiceDown, ReaderUnavailable
 from appliance.ports import Insertion
 from appliance.run.reader import WorkerReader
 from appliance.simulate.card import MuteCard, ThaiCard, VpcdCard
@@ -146,3 +147,46 @@ def test_twenty_restarts_of_pcscd_leave_the_worker_reading(pcscd: PrivatePcscd, 
     wait_card(reader)
     assert reader.read(ATTENDANCE).citizen_id == person(9).citizen_id
     card.remove()
+
+
+@pytest.mark.parametrize("is_in", [False, True])
+def test_pcscd_killed_while_we_wait_is_an_outage_and_no_card(
+    pcscd: PrivatePcscd, reader: WorkerReader, is_in: bool
+) -> None:
+    card = VpcdCard(ThaiCard(person(1)))
+    if is_in:
+        card.insert()
+        wait_card(reader)
+    killer = threading.Timer(0.5, pcscd.kill)
+    killer.start()
+    wait = reader.wait_removed if is_in else reader.wait_card
+    with pytest.raises(ReaderUnavailable):
+        wait(5.0)
+    killer.join()
+    card.remove()
+    pcscd.start()
+    assert reader.wait_card(1.0) is None
+
+
+def test_pcscd_killed_in_the_middle_of_a_read_leaves_the_card_to_be_read(
+    pcscd: PrivatePcscd, reader: WorkerReader
+) -> None:
+    class Killing(ThaiCard):
+        def answer(self, command: bytes) -> bytes | None:
+            if command[:2] == b"\x80\xb0":
+                pcscd.kill()
+                return None
+            return super().answer(command)
+
+    card = VpcdCard(Killing(person(1)))
+    card.insert()
+    wait_card(reader)
+    with pytest.raises((ReaderUnavailable, CardError)):
+        reader.read(ATTENDANCE)
+    card.remove()
+    pcscd.start()
+    good = VpcdCard(ThaiCard(person(1)))
+    good.insert()
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(1).citizen_id
+    good.remove()

@@ -29,9 +29,9 @@ ROSTER_BODY = roster_body("school-1", "2026-11-22", MEMBERS)
 
 
 def signed_roster(expires_in: timedelta = timedelta(days=30)) -> SignedRoster:
-    now = datetime.now(UTC)
-    document = Document("roster", 42, now, now + expires_in, ("*",), ROSTER_BODY)
-    return SignedRoster(Roster.from_document(document), document.expires_at)
+    now = datetime.now(UTC) - timedelta(days=1)
+    document = Document("roster", 42, now, datetime.now(UTC) + expires_in, ("*",), ROSTER_BODY)
+    return SignedRoster(Roster.from_document(document), document.issued_at, document.expires_at)
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 from appliance.errors import NoReader, OutboxFull, StoreError
 from appliance.flow import serve
 from appliance.panel.screens import Button, State
+from appliance.panel.words import Tone
 from appliance.services.profile import parse
 from appliance.simulate.card import BankCard, MuteCard, ThaiCard, deck
 from appliance.simulate.persons import person
@@ -112,10 +113,31 @@ def test_a_stranger_is_refused_at_level_1_and_recorded(stage: Stage) -> None:
     assert stage.opened(event) == {"citizen_id": person(9).citizen_id}
 
 
-def test_a_refused_person_is_not_remembered(stage: Stage) -> None:
-    stage.visit(ThaiCard(person(9)))
-    assert stage.visit(ThaiCard(person(9))).state is State.NOT_ON_ROSTER
-    assert len(stage.rows()) == 2
+def test_a_refusal_within_the_window_is_shown_again_and_not_recorded_again(stage: Stage) -> None:
+    first = stage.visit(ThaiCard(person(9)))
+    again = stage.visit(ThaiCard(person(9)))
+    assert (again.state, again.reference, again.is_repeated) == (State.NOT_ON_ROSTER, first.reference, True)
+    assert stage.panel.tones[-1] is Tone.AGAIN
+    stage.later(minutes=10)
+    assert stage.visit(ThaiCard(person(9))).reference == "2"
+
+
+def test_amber_stays_amber_until_the_check_can_be_made(stage: Stage) -> None:
+    roster, stage.roster = stage.roster, None
+    assert stage.visit(ThaiCard(person(1))).state is State.COULD_NOT_CHECK
+    again = stage.visit(ThaiCard(person(1)))
+    assert (again.state, again.is_repeated) == (State.COULD_NOT_CHECK, True)
+    assert len(stage.rows()) == 1
+    stage.roster = roster
+    screen = stage.visit(ThaiCard(person(1)))
+    assert (screen.state, screen.choice, screen.reference) == (State.ACCEPTED, "in", "2")
+    assert [event["data"]["verdict"] for event in stage.events()] == ["could_not_check", "accepted"]
+
+
+def test_a_clock_that_fell_back_makes_nothing_green(stage: Stage) -> None:
+    stage.later(days=-300)
+    assert stage.visit(ThaiCard(person(1))).state is State.COULD_NOT_CHECK
+    assert stage.events()[0]["data"]["checks"]["roster"]["why"] == "clock_unsure"
 
 
 def test_without_a_roster_nothing_is_green_and_nothing_red(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import agency.store.database  # noqa: F401 - brings the agency's own code
 from appliance import errors
 
 GUIDE = Path(__file__).parents[2] / "docs" / "operations.md"

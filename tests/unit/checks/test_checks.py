@@ -35,24 +35,26 @@ def test_expiry(is_lifetime: bool, last_day: date | None, is_sure: bool, result:
 
 
 @pytest.mark.parametrize(
-    ("digest", "expires_at", "is_sure", "result", "why"),
+    ("digest", "now", "result", "why"),
     [
-        (b"a", LATER, True, Result.PASS, None),
-        (b"z", LATER, True, Result.FAIL, "not_on_roster"),
-        (b"a", NOW, True, Result.COULD_NOT_CHECK, "stale_roster"),
-        (b"z", NOW, True, Result.COULD_NOT_CHECK, "stale_roster"),
-        (b"a", NOW, False, Result.PASS, None),
+        (b"a", NOW, Result.PASS, None),
+        (b"z", NOW, Result.FAIL, "not_on_roster"),
+        (b"a", LATER, Result.COULD_NOT_CHECK, "stale_roster"),
+        (b"z", LATER, Result.COULD_NOT_CHECK, "stale_roster"),
+        (b"a", NOW - timedelta(days=300), Result.COULD_NOT_CHECK, "clock_unsure"),
+        (b"z", NOW - timedelta(days=300), Result.COULD_NOT_CHECK, "clock_unsure"),
     ],
 )
-def test_roster(digest: bytes, expires_at: datetime, is_sure: bool, result: Result, why: str | None) -> None:
+def test_roster(digest: bytes, now: datetime, result: Result, why: str | None) -> None:
+    issued_at = NOW - timedelta(days=1)
     check = roster.check(
         {b"a", b"b"},
         digest,
         as_of="2026-11-22",
         source="roster:1",
-        expires_at=expires_at,
-        now=NOW,
-        is_clock_sure=is_sure,
+        issued_at=issued_at,
+        expires_at=LATER,
+        now=now,
     )
     assert (check.result, check.why) == (result, why)
     assert check.as_data()["as_of"] == "2026-11-22"

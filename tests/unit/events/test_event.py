@@ -126,7 +126,19 @@ def test_ulids_sort_by_time_and_differ() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "1", "null", '{"a":1,"a":1}', '{"a":NaN}', '{"a":Infinity}', "{" * 100_000, b"\xff{}", '{"a":1}x'],
+    [
+        "",
+        "[]",
+        "1",
+        "null",
+        '{"a":1,"a":1}',
+        '{"a":NaN}',
+        '{"a":Infinity}',
+        '{"a":1e999}',
+        "{" * 100_000,
+        b"\xff{}",
+        '{"a":1}x',
+    ],
 )
 def test_json_of_two_meanings_is_refused(text: str | bytes) -> None:
     with pytest.raises(VerificationError):

@@ -120,6 +120,25 @@ def test_the_header_does_not_choose_the_algorithm(signer: Signer, algorithm: str
         keys(signer).verify(f"{first}.{payload}.{signature}", EVENT_TYPE, "event")
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"crit": 1},
+        {"crit": [[]]},
+        {"crit": ["b64"], "b64": False},
+        {"jwk": {}},
+        {"x5c": []},
+        {"kid": None},
+        {"typ": {}},
+    ],
+)
+def test_a_header_that_no_message_of_ours_has(signer: Signer, extra: dict[str, object]) -> None:
+    head = {"alg": "Ed25519", "kid": signer.kid, "typ": EVENT_TYPE.typ, "cty": EVENT_TYPE.cty, **extra}
+    first = base64.urlsafe_b64encode(json.dumps(head).encode()).rstrip(b"=").decode()
+    with pytest.raises(VerificationError):
+        keys(signer).verify(f"{first}.e30.{'A' * 86}", EVENT_TYPE, "event")
+
+
 def test_a_payload_with_two_meanings_is_refused(signer: Signer) -> None:
     from joserfc import jws as jose
 

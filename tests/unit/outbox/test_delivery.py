@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from appliance.errors import VerificationError
 from appliance.events.receipt import Receipt
 from appliance.outbox.delivery import Delivery
 from tests.unit.outbox.test_store import Station
@@ -65,9 +65,14 @@ def test_only_a_new_epoch_goes_back(queue: Queue) -> None:
     assert not queue.take(queue.receipt(4, epoch=1))
 
 
-@pytest.mark.parametrize("changes", [{"hash": "x" * 43}, {"chain": "0" * 26}])
-def test_another_history_freezes_the_queue(queue: Queue, changes: dict[str, Any]) -> None:
-    assert queue.take(queue.receipt(3, **changes))
+def test_the_chain_before_this_enrolment_is_none_of_ours(queue: Queue) -> None:
+    with pytest.raises(VerificationError, match="ours is"):
+        queue.take(queue.receipt(3, chain="0" * 26))
+    assert queue.delivery.standing().frozen is None
+
+
+def test_another_history_freezes_the_queue(queue: Queue) -> None:
+    assert queue.take(queue.receipt(3, hash="x" * 43))
     standing = queue.delivery.standing()
     assert standing.frozen
     assert standing.through == 0

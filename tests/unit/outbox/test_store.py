@@ -11,7 +11,7 @@ from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import EVENT_TYPE, KeySet, Signer
 from appliance.outbox.store import Outbox
 from appliance.outbox.verify import verify
-from appliance.ports import Moment
+from appliance.ports import Attendance, Moment
 
 AT = Moment(datetime(2026, 11, 23, 8, 0, tzinfo=UTC), "simulated", None, "b" * 36, 100.0)
 
@@ -44,7 +44,7 @@ class Station:
         return self.signer.sign(event, EVENT_TYPE) + "A" * padding
 
     def append(self, subject: bytes | None = None) -> int:
-        return self.outbox.append(self.build, subject, "in", AT)
+        return self.outbox.append(self.build, Attendance(subject, "accepted:", "in", AT) if subject else None)
 
     def problems(self) -> list[str]:
         return verify(self.outbox.rows(), KeySet([self.signer.public("event")]), self.signer.kid)
@@ -81,7 +81,7 @@ def test_what_cannot_be_signed_leaves_no_trace(station: Station) -> None:
 
     station.append()
     with pytest.raises(SigningError):
-        station.outbox.append(fail, b"s" * 12, "in", AT)
+        station.outbox.append(fail, Attendance(b"s" * 12, "accepted:", "in", AT))
     assert len(list(station.outbox.rows())) == 1
     assert station.outbox.last_visit(b"s" * 12) is None
     assert station.append() == 2
@@ -92,7 +92,8 @@ def test_a_visit_is_remembered_with_its_event(station: Station) -> None:
     station.append(subject=b"s" * 12)
     visit = station.outbox.last_visit(b"s" * 12)
     assert visit is not None
-    assert (visit.choice, visit.sequence, visit.at.time, visit.at.boot) == ("in", 1, AT.time, AT.boot)
+    assert (visit.outcome, visit.choice, visit.sequence) == ("accepted:", "in", 1)
+    assert (visit.at.time, visit.at.boot) == (AT.time, AT.boot)
 
 
 def test_another_day_wipes_the_visits(station: Station) -> None:
@@ -156,7 +157,7 @@ def test_the_chain_of_another_key_is_refused(station: Station) -> None:
 def test_without_a_chain_nothing_is_appended(tmp_path: Path) -> None:
     outbox = Outbox.open(tmp_path / "station.db", create=True)
     with pytest.raises(NotEnrolled):
-        outbox.append(lambda position: "", None, None, AT)
+        outbox.append(lambda position: "")
 
 
 def test_documents_only_go_up(station: Station) -> None:
@@ -208,7 +209,29 @@ def test_status_tells_the_backlog(station: Station) -> None:
 
 def test_moments_keep_their_zone(station: Station) -> None:
     later = AT.time + timedelta(hours=1)
-    station.outbox.append(station.build, b"s" * 12, None, Moment(later, "unsure", None, "c" * 36, 5.0))
+    moment = Moment(later, "unsure", None, "c" * 36, 5.0)
+    station.outbox.append(station.build, Attendance(b"s" * 12, "refused:roster", None, moment))
     visit = station.outbox.last_visit(b"s" * 12)
     assert visit is not None
     assert visit.at.time == later
+
+
+def test_yesterday_s_secret_is_in_no_file(station: Station) -> None:
+    salt = station.outbox.day_salt("2026-11-23")
+    station.append(subject=b"a subject of yesterday")
+    station.outbox.day_salt("2026-11-24")
+    for file in station.path.parent.iterdir():
+        content = file.read_bytes()
+        assert salt not in content, file.name
+        assert b"a subject of yesterday" not in content, file.name
+
+
+def test_a_reader_that_pauses_does_not_hold_the_log_back(station: Station) -> None:
+    for _ in range(300):
+        station.append()
+    reader = Outbox.open(station.path, read_only=True)
+    rows = reader.rows()
+    next(rows)
+    (busy, *_) = station.outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert busy == 0
+    assert len(list(rows)) == 299
