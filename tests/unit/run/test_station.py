@@ -1,0 +1,343 @@
+"""The station's loop on a real outbox, a real panel thread and real signals; only the reader is in memory.
+
+``Person`` is who stands before it: a reader that plays what happens, step by step, and at the end sends SIGTERM.
+"""
+
+import os
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.cards.thai_id import Field, Reading
+from appliance.errors import CardServiceDown, NoReader, OutboxDamaged, ReaderUnavailable
+from appliance.outbox.store import Outbox
+from appliance.panel.screens import Screen, State
+from appliance.panel.words import Light, Tone
+from appliance.ports import Insertion
+from appliance.run import station as subject
+from appliance.run.notify import SystemdNotifier
+from appliance.run.panel import PanelThread
+from appliance.run.station import RETRY_S, SAY_EVERY_S, Station
+from appliance.run.stop import StopSignal
+from appliance.run.wiring import Parts
+from appliance.run.worker import SlotReader
+from appliance.simulate.card import InMemorySlot, ThaiCard, VirtualCard
+from appliance.simulate.persons import person
+from tests.flow.stage import ATTENDANCE, Stage
+
+Act = Callable[[], None]
+Step = Act | Exception | VirtualCard
+
+
+@dataclass
+class Person:
+    """A ``ports.CardReader``: each wait plays the next step; after the last one the station is told to stop.
+
+    Args:
+        steps: an error that the reader meets, a card that is put in, or something that happens meanwhile.
+    """
+
+    steps: list[Step]
+    waits: int = 0
+    slot: InMemorySlot = field(default_factory=InMemorySlot)
+
+    def wait_card(self, timeout_s: float) -> Insertion | None:
+        self.waits += 1
+        if not self.steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return None
+        step = self.steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        if callable(step):
+            step()
+        else:
+            self.slot.insert(step)
+        return self.slot.wait_card(0)
+
+    def read(self, fields: Sequence[Field]) -> Reading:
+        return SlotReader(self.slot).read(fields)
+
+    def wait_removed(self, timeout_s: float) -> bool:
+        self.slot.remove()
+        return self.slot.wait_removed(0)
+
+    def close(self) -> None:
+        self.slot.remove()
+
+
+class CountedOutbox(Outbox):
+    """The real outbox, keeping what was said to it."""
+
+    def say(self, state: dict[str, Any]) -> None:
+        super().say(state)
+        self.__dict__.setdefault("said", []).append(state)
+
+
+@dataclass
+class Bench:
+    """A station that is ready to run."""
+
+    stage: Stage
+    waited_s: list[float] = field(default_factory=list)
+    screens: list[Screen] = field(default_factory=list)
+
+    def run(self, *steps: Step) -> Person:
+        """Run the station until ``steps`` are played; return who played them."""
+        who, stop = Person(list(steps)), StopSignal()
+        panel = PanelThread(None, None, lambda: datetime.now(UTC), on_show=self._on_show)
+        world = self.stage.world()
+        world = type(world)(who, panel, world.clock, self.stage.outbox, world.writer, world.roster)
+        parts = Parts(world, ATTENDANCE, self.stage.outbox, panel, who)  # type: ignore[arg-type]
+        Station(parts, stop).run()
+        assert stop.is_set
+        panel.close()
+        return who
+
+    def _on_show(self, screen: Screen, light: Light, tone: Tone) -> None:
+        self.screens.append(screen)
+
+    @property
+    def states(self) -> list[State]:
+        return [screen.state for screen in self.screens]
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.stage.outbox.__dict__.get("said", [])
+        return found
+
+    def database(self, statement: str) -> Act:
+        """Return what changes the database from outside, as a failing disk would."""
+
+        def change() -> None:
+            other = sqlite3.connect(self.stage.folder / "station.db")
+            other.execute(statement)
+            other.commit()
+            other.close()
+
+        return change
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    made = Bench(Stage(tmp_path))
+    made.stage.outbox.close()
+    made.stage.outbox = CountedOutbox.open(tmp_path / "station.db")
+
+    def note(wait_s: float, stop: object, notifier: object) -> None:
+        made.waited_s.append(wait_s)
+
+    monkeypatch.setattr(subject, "_sleep", note)
+    yield made
+    made.stage.outbox.close()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def card(serial: int = 1) -> ThaiCard:
+    return ThaiCard(person(serial))
+
+
+@pytest.mark.parametrize(("error", "code"), [(NoReader("x"), "R01"), (CardServiceDown("x"), "R02")])
+def test_a_missing_reader_is_shown_with_its_code_and_tried_again(
+    bench: Bench, error: ReaderUnavailable, code: str
+) -> None:
+    bench.run(error, error, lambda: None, card())
+    assert bench.states == [State.NO_READER, State.IDLE, State.READING, State.ACCEPTED, State.IDLE]
+    assert bench.screens[0].code == code
+
+
+def test_a_reader_that_stays_away_is_tried_ever_more_slowly(bench: Bench) -> None:
+    bench.run(*(NoReader("x") for _ in range(7)))
+    assert bench.waited_s == [*RETRY_S, *[RETRY_S[-1]] * 3]
+
+
+def test_after_a_visit_the_first_wait_is_short_again(bench: Bench) -> None:
+    bench.run(NoReader("x"), NoReader("x"), card(), NoReader("x"))
+    assert bench.waited_s == [RETRY_S[0], RETRY_S[1], RETRY_S[0]]
+
+
+@pytest.mark.xfail(strict=True, reason="run/station.py, run: counts on until a whole visit is served, however long ago")
+def test_after_an_idle_time_with_a_reader_the_first_wait_is_short_again(bench: Bench) -> None:
+    bench.run(*(NoReader("x") for _ in range(4)), *(lambda: None,) * 50, NoReader("x"))
+    assert bench.waited_s[-1] == RETRY_S[0]
+
+
+def test_a_reader_that_goes_after_the_verdict_takes_nothing_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(who: Person, timeout_s: float) -> bool:
+        raise NoReader("x")
+
+    monkeypatch.setattr(Person, "wait_removed", leave)
+    bench.run(card())
+    assert bench.states == [State.READING, State.ACCEPTED, State.NO_READER, State.IDLE]
+    assert len(bench.stage.rows()) == 1
+
+
+def test_the_signal_ends_it_between_two_people_and_not_within_one(bench: Bench) -> None:
+    class Told(ThaiCard):
+        def answer(self, command: bytes) -> bytes | None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().answer(command)
+
+    who = bench.run(Told(person(1)), card(2))
+    assert len(bench.stage.rows()) == 1, "who was served is recorded"
+    assert bench.states[-1] is State.ACCEPTED
+    assert len(who.steps) == 1, "and nobody after"
+
+
+def test_sigint_ends_it_too(bench: Bench) -> None:
+    who = bench.run(lambda: os.kill(os.getpid(), signal.SIGINT), card())
+    assert (who.waits, len(who.steps), bench.states) == (1, 1, [State.IDLE])
+
+
+def test_a_database_that_fails_takes_no_card_until_it_takes_a_commit_again(bench: Bench) -> None:
+    mended: list[int] = []
+
+    def mend_after_three(wait_s: float, stop: object, notifier: object) -> None:
+        bench.waited_s.append(wait_s)
+        if len(bench.waited_s) == 3:
+            bench.database("ALTER TABLE hidden RENAME TO station")()
+            mended.append(len(bench.screens))
+
+    subject._sleep = mend_after_three
+    bench.database("ALTER TABLE station RENAME TO hidden")()
+    who = bench.run(lambda: None, card())
+    assert bench.states == [State.IDLE, State.CANNOT_STORE, State.READING, State.ACCEPTED, State.IDLE]
+    assert bench.screens[1].code == OutboxDamaged.code
+    assert bench.waited_s == [RETRY_S[-1]] * 3
+    assert mended == [2]
+    assert who.waits == 3, "no card was taken before"
+
+
+def test_an_event_that_cannot_be_stored_is_never_shown_as_stored(bench: Bench) -> None:
+    def mend(wait_s: float, stop: object, notifier: object) -> None:
+        bench.database("ALTER TABLE hidden RENAME TO event")()
+
+    subject._sleep = mend
+    bench.run(bench.database("ALTER TABLE event RENAME TO hidden"), card())
+    assert bench.states == [State.IDLE, State.READING, State.CANNOT_STORE, State.IDLE]
+    assert bench.stage.rows() == []
+    bench.run(card())
+    assert bench.states[-2:] == [State.ACCEPTED, State.IDLE]
+    assert [screen.reference for screen in bench.screens if screen.reference] == ["1"]
+    assert bench.stage.problems() == []
+
+
+def fill(bench: Bench) -> None:
+    """Let the file grow no more, and leave no room in it for another event."""
+    database = bench.stage.outbox._db
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    with suppress(sqlite3.OperationalError):
+        for serial in range(1000):
+            database.execute("INSERT INTO document VALUES (?, 1, ?)", (f"{serial}", "x" * 5000))
+    bench.run(*(card(serial) for serial in range(20, 24)))
+    assert State.CANNOT_STORE in bench.states
+    bench.screens.clear()
+    bench.waited_s.clear()
+
+
+def test_a_full_outbox_is_said_with_its_own_code(bench: Bench) -> None:
+    fill(bench)
+    before = len(bench.stage.rows())
+    bench.run(card())
+    shown = next(screen for screen in bench.screens if screen.state is State.CANNOT_STORE)
+    assert shown.code == "S01"
+    assert len(bench.stage.rows()) == before
+    assert bench.stage.problems() == []
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="run/station.py, _wait_until_durable: takes a row that is replaced for proof of room",
+)
+def test_a_full_outbox_asks_for_no_more_cards(bench: Bench) -> None:
+    bench.stage.outbox.say({"state": "ready"})
+    fill(bench)
+
+    def give_up(wait_s: float, stop: object, notifier: object) -> None:
+        bench.waited_s.append(wait_s)
+        if len(bench.waited_s) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    subject._sleep = give_up
+    bench.run(card(1), card(2), card(3))
+    assert bench.states.count(State.READING) <= 1
+
+
+@pytest.mark.xfail(
+    strict=True, reason="run/station.py, _wait: keeps a trouble as said after the next card's screen took its place"
+)
+def test_the_second_card_that_cannot_be_stored_is_told_so_too(bench: Bench) -> None:
+    fill(bench)
+    bench.run(card(1), card(2))
+    assert bench.states == [State.READING, State.CANNOT_STORE] * 2 + [State.IDLE]
+
+
+@pytest.mark.xfail(
+    strict=True, raises=OutboxDamaged, reason="run/station.py, run: says in an except clause, where nothing catches it"
+)
+def test_a_database_that_fails_while_the_reader_is_away_is_shown_too(bench: Bench) -> None:
+    def mend(wait_s: float, stop: object, notifier: object) -> None:
+        bench.waited_s.append(wait_s)
+        if len(bench.waited_s) == 1:
+            bench.database("ALTER TABLE hidden RENAME TO station")()
+
+    def break_it() -> None:
+        bench.database("ALTER TABLE station RENAME TO hidden")()
+        raise NoReader("x")
+
+    subject._sleep = mend
+    bench.run(break_it)
+    assert State.CANNOT_STORE in bench.states
+
+
+def test_the_state_is_said_on_every_change_and_else_not(bench: Bench) -> None:
+    bench.run(*(lambda: None,) * 30, NoReader("x"), *(lambda: None,) * 30, CardServiceDown("x"))
+    assert [said["reader"] for said in bench.said] == ["ok", "NoReader", "ok", "CardServiceDown", "ok"]
+    assert [said["state"] for said in bench.said] == ["ready", "degraded", "ready", "degraded", "ready"]
+    assert SAY_EVERY_S == 60.0
+
+
+def test_without_a_change_it_is_said_once_a_minute(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "SAY_EVERY_S", 0.2)
+    bench.run(*(lambda: time.sleep(0.025),) * 26)
+    assert 3 <= len(bench.said) <= 4
+    assert {said["since"] for said in bench.said} == {bench.said[0]["since"]}
+    times = [said["monotonic_s"] for said in bench.said]
+    assert all(later - earlier >= 0.2 for earlier, later in pairwise(times))
+
+
+def test_since_says_when_the_state_began_and_not_when_it_was_said(bench: Bench) -> None:
+    bench.run(NoReader("x"), lambda: bench.stage.later(hours=1), CardServiceDown("x"), CardServiceDown("x"))
+    ready, *_ = bench.said
+    degraded = [said for said in bench.said if said["state"] == "degraded"]
+    assert datetime.fromisoformat(degraded[-1]["since"]) > datetime.fromisoformat(ready["since"])
+    assert bench.stage.outbox.status()["reader"] == "ok"
+
+
+def test_systemd_hears_ready_alive_and_stopping(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear.bind(str(tmp_path / "notify"))
+    ear.setblocking(False)
+    monkeypatch.setattr(SystemdNotifier.__init__, "__defaults__", ({"NOTIFY_SOCKET": str(tmp_path / "notify")},))
+    bench.run(lambda: None, lambda: None)
+    heard = []
+    while True:
+        try:
+            heard.append(ear.recv(200).decode())
+        except BlockingIOError:
+            break
+    ear.close()
+    assert heard == ["READY=1\nSTATUS=serving school.attendance", *["WATCHDOG=1"] * 3, "STOPPING=1"]

@@ -1,0 +1,306 @@
+"""The pipe between the flow and the reader worker: every answer and every error comes out as it went in.
+
+Where the worker misbehaves, it is replaced by another program: a real process that prints what it should not.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance import errors
+from appliance.cards.dates import CardDate, Precision
+from appliance.cards.thai_id import Field, Reading
+from appliance.errors import CardDeadline, CardError, CardRefused, CardServiceDown, ReaderUnavailable
+from appliance.ports import Insertion
+from appliance.run.reader import GRACE_S, WorkerReader, _error
+from appliance.run.worker import (
+    SlotReader,
+    answer,
+    pack_insertion,
+    pack_reading,
+    unpack_insertion,
+    unpack_reading,
+)
+from appliance.simulate.card import BankCard, InMemorySlot, MuteCard, ThaiCard
+from appliance.simulate.persons import person
+
+READ = {"do": "read", "fields": ["citizen_id"]}
+WAIT = {"do": "wait_card", "timeout_s": 0}
+FakeWorker = Callable[[str], WorkerReader]
+
+dates = st.builds(
+    CardDate, st.sampled_from(Precision), st.none() | st.just("2020-01-01"), st.none() | st.text("0123456789abcdef")
+)
+readings = st.builds(
+    Reading,
+    st.none() | st.integers(0, 9_999_999).map(lambda serial: person(serial).citizen_id),
+    st.booleans(),
+    st.none() | dates,
+    st.none() | dates,
+    st.integers(0, 300),
+)
+insertions = st.builds(
+    Insertion,
+    st.integers(0),
+    st.text(),
+    st.binary(max_size=40),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+
+
+def families(family: type[Exception]) -> list[type[Exception]]:
+    return [family, *(found for each in family.__subclasses__() for found in families(each))]
+
+
+PASSED_ON = [*families(CardError), *families(ReaderUnavailable)]
+
+
+class Failing(InMemorySlot):
+    """A slot in which every call fails in one way."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def wait_card(self, timeout_s: float) -> Insertion | None:
+        raise self._error
+
+    def wait_removed(self, timeout_s: float) -> bool:
+        raise self._error
+
+
+def over_the_pipe(value: dict[str, Any]) -> dict[str, Any]:
+    line = json.dumps(value)
+    assert "\n" not in line
+    passed: dict[str, Any] = json.loads(line)
+    return passed
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker]:
+    """Make a reader whose worker is another program: Python lines that see ``lines`` (requests) and ``say``."""
+    python, readers = sys.executable, []
+
+    def make(program: str) -> WorkerReader:
+        script = tmp_path / "worker"
+        script.write_text(
+            f"#!{python} -I\nimport os, pathlib, sys, time\nstarts = pathlib.Path({str(tmp_path / 'starts')!r})\n"
+            "starts.open('a').write('x'); start = len(starts.read_text())\n"
+            "def say(text):\n    os.write(1, text.encode())\nlines = iter(sys.stdin.readline, '')\n" + program
+        )
+        script.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(script))
+        readers.append(WorkerReader(read_deadline_s=0.5))
+        return readers[-1]
+
+    yield make
+    for reader in readers:
+        reader.close()
+
+
+@given(readings)
+def test_a_reading_comes_out_as_it_went_in(reading: Reading) -> None:
+    assert unpack_reading(over_the_pipe(pack_reading(reading))) == reading
+
+
+@given(insertions)
+def test_an_insertion_comes_out_as_it_went_in(insertion: Insertion) -> None:
+    unpacked = unpack_insertion(over_the_pipe(pack_insertion(insertion)))
+    assert unpacked == insertion
+    assert math.copysign(1, unpacked.at_monotonic_s) == math.copysign(1, insertion.at_monotonic_s)
+
+
+@pytest.mark.parametrize("kind", PASSED_ON)
+@pytest.mark.parametrize("do", ["wait_card", "wait_removed"])
+def test_every_error_survives_the_pipe_as_itself_with_its_code(kind: type[CardError], do: str) -> None:
+    error: Exception = CardRefused(0x6982) if kind is CardRefused else kind("why ไทย\n")
+    passed = _error(over_the_pipe(answer(SlotReader(Failing(error)), {"do": do, "timeout_s": 0})))
+    assert type(passed) is kind
+    assert passed.code == kind.code
+    assert str(passed) == str(error)
+
+
+def test_a_refusal_keeps_its_status_word() -> None:
+    passed = _error(over_the_pipe(answer(SlotReader(Failing(CardRefused(0x6B00))), WAIT)))
+    assert isinstance(passed, CardRefused)
+    assert passed.sw == 0x6B00
+
+
+@pytest.mark.parametrize("error", [errors.StoreError("x"), errors.ConfigError(["x"]), OSError(5, "x"), KeyError("x")])
+def test_an_error_of_another_family_is_no_answer(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        answer(SlotReader(Failing(error)), WAIT)
+
+
+@pytest.mark.parametrize("name", ["StoreError", "ConfigError", "CardStationError"])
+def test_an_answer_cannot_raise_an_error_of_another_family(name: str) -> None:
+    with pytest.raises(AssertionError):
+        _error({"error": name, "message": "x"})
+
+
+def test_an_empty_slot_a_card_and_its_removal_are_answers() -> None:
+    slot = InMemorySlot()
+    reader = SlotReader(slot)
+    assert answer(reader, WAIT) == {"insertion": None}
+    slot.insert(ThaiCard(person(1)))
+    insertion = unpack_insertion(answer(reader, WAIT)["insertion"])
+    assert (insertion.number, insertion.atr) == (1, ThaiCard.atr)
+    assert answer(reader, {"do": "wait_removed", "timeout_s": 0}) == {"removed": False}
+    assert unpack_reading(answer(reader, READ)["reading"]).citizen_id == person(1).citizen_id
+    slot.remove()
+    assert answer(reader, {"do": "wait_removed", "timeout_s": 0}) == {"removed": True}
+    assert answer(reader, READ) == {"error": "CardRemoved", "message": "no card is in"}
+
+
+def test_cards_that_cannot_be_read_are_answers_that_hold_no_byte_of_them() -> None:
+    for card, name in ((BankCard(), "NotAThaiIdCard"), (MuteCard(), "CardRemoved")):
+        slot = InMemorySlot()
+        slot.insert(card)
+        assert answer(SlotReader(slot), READ)["error"] == name
+
+
+def test_a_card_without_an_atr_is_mute_and_is_sent_no_command() -> None:
+    card, slot = ThaiCard(person(1)), InMemorySlot()
+    card.atr = b""
+    slot.insert(card)
+    assert answer(SlotReader(slot), READ)["error"] == "CardMute"
+    assert card.log == []
+
+
+@pytest.mark.parametrize("do", ["", "write", "READ", None])
+def test_a_request_that_nobody_knows_is_refused(do: str | None) -> None:
+    with pytest.raises(ValueError, match="no request named"):
+        answer(SlotReader(InMemorySlot()), {"do": do})
+
+
+def test_a_field_that_nobody_knows_is_refused_before_the_card_is_touched() -> None:
+    card, slot = ThaiCard(person(1)), InMemorySlot()
+    slot.insert(card)
+    with pytest.raises(KeyError):
+        answer(SlotReader(slot), {"do": "read", "fields": ["citizen_id", "photo"]})
+    assert card.log == []
+
+
+def test_the_real_worker_dies_of_an_unknown_request_and_a_new_one_answers() -> None:
+    reader = WorkerReader("no such reader")
+    with pytest.raises(CardServiceDown, match="started anew"):
+        reader._ask({"do": "format the disk"}, 10)
+    with pytest.raises(ReaderUnavailable):
+        reader.wait_card(0)
+    reader.close()
+    assert reader._worker is None
+
+
+GARBAGE = ["no json\n", "\n", "{\n", "\x00\x01\n", "Exception ignored in: <function>\n"]
+WRONG_JSON = ["5\n", "null\n", "[]\n", "{}\n", '{"insertion": {"a": 1}}\n', '{"error": "Nonsense", "message": ""}\n']
+
+
+@pytest.mark.parametrize("text", GARBAGE)
+def test_a_worker_that_prints_garbage_is_replaced(fake: FakeWorker, text: str) -> None:
+    reader = fake(f"next(lines); say({text!r} if start == 1 else '{{\"insertion\": null}}\\n'); time.sleep(9)\n")
+    with pytest.raises(CardServiceDown, match="started anew"):
+        reader.wait_card(0)
+    assert reader.wait_card(0) is None
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=(TypeError, KeyError, AttributeError),
+    reason="run/reader.py, _ask and _error: JSON of another shape escapes and ends the station",
+)
+@pytest.mark.parametrize("text", WRONG_JSON)
+def test_a_worker_that_prints_json_of_another_shape_is_replaced(fake: FakeWorker, text: str) -> None:
+    reader = fake(f"next(lines); say({text!r} if start == 1 else '{{\"insertion\": null}}\\n'); time.sleep(9)\n")
+    with pytest.raises(CardServiceDown):
+        reader.wait_card(0)
+    assert reader.wait_card(0) is None
+
+
+@pytest.mark.parametrize("text", ["", '{"insertion"', '{"insertion": null}'], ids=["nothing", "half", "no-newline"])
+def test_a_worker_that_dies_in_its_answer_is_replaced(fake: FakeWorker, text: str) -> None:
+    reader = fake(
+        f"next(lines)\nif start == 1:\n    say({text!r}); os._exit(1)\n"
+        "say('{\"insertion\": null}\\n'); time.sleep(9)\n"
+    )
+    with pytest.raises(CardServiceDown):
+        reader.wait_card(0)
+    assert reader.wait_card(0) is None
+
+
+def test_a_worker_that_dies_between_requests_is_replaced_without_a_word(fake: FakeWorker) -> None:
+    reader = fake("next(lines); say('{\"insertion\": null}\\n')\n")
+    assert reader.wait_card(0) is None
+    assert reader._worker is not None
+    reader._worker.wait(5)
+    assert reader.wait_card(0) is None
+
+
+def test_words_after_an_answer_are_never_taken_for_the_next_answer(fake: FakeWorker) -> None:
+    reader = fake(
+        "for line in lines:\n"
+        "    say('{\"insertion\": null}\\nmore words\\n' if start == 1 else '{\"removed\": true}\\n')\n"
+    )
+    assert reader.wait_card(0) is None
+    with pytest.raises(CardServiceDown):
+        reader.wait_removed(0)
+    assert reader.wait_removed(0) is True
+
+
+def test_an_answer_in_crumbs_is_one_answer(fake: FakeWorker) -> None:
+    reader = fake(
+        "next(lines)\nfor crumb in '{\"insertion\": null}\\n':\n    say(crumb); time.sleep(0.005)\ntime.sleep(9)\n"
+    )
+    assert reader.wait_card(0) is None
+
+
+@pytest.mark.parametrize("program", ["next(lines); time.sleep(60)\n", "while True: say('x'); time.sleep(0.01)\n"])
+def test_a_read_without_an_end_costs_its_deadline_and_the_worker(fake: FakeWorker, program: str) -> None:
+    reader = fake(program)
+    before_s = time.monotonic()
+    with pytest.raises(CardDeadline) as raised:
+        reader.read([Field.CITIZEN_ID])
+    assert 0.4 < time.monotonic() - before_s < 1.5
+    assert (raised.value.code, raised.value.why) == ("C03", "timeout")
+    assert reader._worker is None
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one(fake: FakeWorker) -> None:
+    late = {"reading": pack_reading(Reading(None, False, None, None, 3))}
+    reader = fake(
+        f"next(lines)\nif start == 1:\n    time.sleep(0.6); say({json.dumps(late) + chr(10)!r})\n"
+        "say('{\"removed\": false}\\n'); time.sleep(9)\n"
+    )
+    with pytest.raises(CardDeadline):
+        reader.read([Field.CITIZEN_ID])
+    assert reader.wait_removed(0) is False
+
+
+def test_a_wait_that_never_ends_is_cut_after_its_grace(fake: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.run.reader.GRACE_S", 0.3)
+    assert GRACE_S > 0.3
+    reader = fake("next(lines); time.sleep(60)\n")
+    before_s = time.monotonic()
+    with pytest.raises(CardServiceDown):
+        reader.wait_card(0.2)
+    assert 0.4 < time.monotonic() - before_s < 1.5
+
+
+def test_the_worker_gets_one_line_a_request_with_symbols_and_no_offsets(fake: FakeWorker, tmp_path: Path) -> None:
+    heard, reading = tmp_path / "heard", json.dumps({"reading": pack_reading(Reading(None, False, None, None, 3))})
+    reader = fake(f"open({str(heard)!r}, 'w').write(next(lines)); say({reading + chr(10)!r}); time.sleep(9)\n")
+    assert reader.read([Field.CITIZEN_ID, Field.EXPIRY_DATE]).apdus == 3
+    assert json.loads(heard.read_text()) == {"do": "read", "fields": ["citizen_id", "expiry_date"]}
+
+
+def test_a_worker_that_cannot_be_started_is_a_reader_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(CardServiceDown):
+        WorkerReader().wait_card(0)
