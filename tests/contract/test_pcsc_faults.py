@@ -303,9 +303,6 @@ def test_a_swap_that_nobody_watched_is_a_new_insertion(table: Table) -> None:
     assert table.reader.read(ATTENDANCE).citizen_id == person(2).citizen_id
 
 
-@pytest.mark.xfail(
-    strict=True, reason="hardware/pcsc.py, _look_until: with a time-out of 0 never looks; InMemorySlot does"
-)
 def test_a_look_without_waiting_sees_the_card_that_is_in(table: Table) -> None:
     assert table.reader.wait_card(0.1) is None
     table.put(ThaiCard(person(1)))
