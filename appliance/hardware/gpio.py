@@ -45,8 +45,8 @@ class GpioSignals:
     """The buttons, lights and buzzer of one station.
 
     Args:
-        buttons: BCM numbers of A, B and C.
-        leds: BCM numbers of green, amber and red.
+        buttons: BCM numbers of A, B and C; none for a station without buttons.
+        leds: BCM numbers of green, amber and red; none for a station without lights.
         buzzer: BCM number of the buzzer; 0 for a station without one.
         pin_factory: a gpiozero factory; None opens the machine's own pins with lgpio.
 
@@ -103,11 +103,11 @@ class GpioSignals:
 
     def _open(self, buttons: tuple[int, ...], leds: tuple[int, ...], buzzer: int, factory: Any) -> None:
         colours = (Light.GREEN, Light.AMBER, Light.RED)
-        self._lamps = {c: gpiozero.LED(pin, pin_factory=factory) for c, pin in zip(colours, leds, strict=True)}
+        self._lamps = {c: gpiozero.LED(pin, pin_factory=factory) for c, pin in zip(colours, leds, strict=bool(leds))}
         self._buzzer = gpiozero.TonalBuzzer(buzzer, mid_tone="A4", octaves=3, pin_factory=factory) if buzzer else None
         self._buttons = {
             button: gpiozero.Button(pin, bounce_time=_KERNEL_DEBOUNCE_S, pin_factory=factory)
-            for button, pin in zip(Button, buttons, strict=True)
+            for button, pin in zip(Button, buttons, strict=bool(buttons))
         }
         for button, device in self._buttons.items():
             device.when_pressed = partial(self._edge, button, True)

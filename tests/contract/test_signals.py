@@ -259,3 +259,14 @@ def test_lgpio_s_own_error_is_a_fault_too(signals: GpioSignals, monkeypatch: pyt
     monkeypatch.setattr(signals, "_lamps", {Light.GREEN: Gone()})
     with pytest.raises(PanelFault, match="bad handle"):
         signals.light(Light.GREEN)
+
+
+def test_a_station_without_buttons_and_lights(pins: MockFactory) -> None:
+    signals = GpioSignals((), (), BUZZER, pins)
+    signals.light(Light.GREEN)
+    assert signals.pressed() is None
+    signals.sound(Tone.STORED)
+    signals.close()
+    assert any(is_on for is_on, _ in heard(pins))
+    with pytest.raises(ValueError, match="zip"):
+        GpioSignals((5, 6), LEDS, 0, pins)
