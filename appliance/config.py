@@ -36,7 +36,7 @@ DEFAULT_PATH = Path("/etc/card-station/station.toml")
 I2C_PINS = (2, 3)
 
 ID = Text("[a-z0-9][a-z0-9-]{0,62}", "1 to 63 of a-z, 0-9 and '-', not first '-'")
-SERVICE_ID = Text(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", "words of a-z, 0-9 and '_', joined by dots")
+SERVICE_ID = Text(r"(?!.{65})[a-z][a-z_]*(\.[a-z][a-z_]*)+", "at most 64 of a-z and '_', words joined by dots")
 HOST = Text(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?", "a host name or an IP address, without scheme or port")
 LABEL = Text(r"[^\x00-\x1f\x7f]{0,64}", "at most 64 characters on one line")
 READER_NAME = Text(r"[\x20-\x7e]{0,127}", "at most 127 ASCII characters")
@@ -64,7 +64,9 @@ class Station:
 
     id: Annotated[str, Key("Id of this station; also the common name of its certificate.", ID, example="bkk-001")]
     agency: Annotated[str, Key("Id of the agency it works for.", ID, example="obec")]
-    site: Annotated[str, Key("Name of the place where it stands, for people.", LABEL)] = ""
+    site: Annotated[
+        str, Key("Name of the place where it stands, for people. This version does not show it yet.", LABEL)
+    ] = ""
     language: Annotated[Language, Key("Language that the panel shows first.", Choice(Language))] = Language.TH
 
 
@@ -137,7 +139,8 @@ class Outbox:
         int,
         Key(
             "Longest time that an event which the agency has confirmed keeps its sealed part; "
-            "a service may ask for less. Events that are not confirmed are never erased.",
+            "a service may ask for less. Events that are not confirmed are never erased. "
+            "This version does not act on it yet and erases nothing; a later one will.",
             Whole(1, 90),
             unit="days",
         ),
@@ -150,7 +153,12 @@ class Clock:
 
     max_unsynced_h: Annotated[
         int,
-        Key("Time without a time server after which the clock counts as unsure.", Whole(1, 720), unit="hours"),
+        Key(
+            "Time without a time server after which the clock counts as unsure. "
+            "This version does not act on it yet; a later one will.",
+            Whole(1, 720),
+            unit="hours",
+        ),
     ] = 24
 
 

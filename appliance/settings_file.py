@@ -11,8 +11,9 @@ Example::
 """
 
 import re
+import stat
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,14 @@ from appliance.settings_schema import Key, declared
 
 TableT = TypeVar("TableT")
 MAX_FILE_BYTES = 32 << 10
+MAX_PROBLEMS = 100
+
+#: What decides where a statement of a valid TOML text ends: strings and comments hide brackets and line ends.
+_TOKEN = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""(?:"{0,2})|'{3}.*?'{3}(?:'{0,2})'''
+    r"""|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#[^\n]*|[\[\]{}\n]""",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,18 @@ class Problem:
 def read_text(path: Path) -> str:
     """Return the text of a settings file. Raises ConfigError."""
     try:
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # opening a pipe would wait for its writer
+            raise ConfigError([f"{path}: is not a regular file"])
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(
+            [
+                f"{path}: there is no such file; --config or CARD_STATION_CONFIG names another one, and "
+                "'card-station config show --defaults' prints one to fill in"
+            ]
+        ) from None
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
     if len(content) > MAX_FILE_BYTES:
@@ -63,6 +82,9 @@ def read_toml(text: str, name: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax(str(error), text, name)]) from None
+    except (ValueError, RecursionError) as error:
+        what = "nested too deep" if isinstance(error, RecursionError) else "a number with too many digits"
+        raise ConfigError([f"{name}: not a settings file: {what}"]) from None
 
 
 def _syntax(message: str, text: str, name: str) -> str:
@@ -118,25 +140,36 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def line_numbers(text: str) -> dict[tuple[str, ...], int]:
-    """Return the line, from 1, on which each table and key of a valid TOML text begins.
-
-    A prefix of the text is valid exactly when it ends between two statements; so a key that is new in a valid
-    prefix begins on the line after the valid prefix before it. The cost grows with the square of the length.
-    """
+    """Return the line, from 1, on which each table and key of a valid TOML text begins."""
     found: dict[tuple[str, ...], int] = {}
-    lines = text.split("\n")
-    start = 1
-    for end in range(1, len(lines) + 1):
-        try:
-            tables = tomllib.loads("\n".join(lines[:end]).removesuffix("\r"))
-        except tomllib.TOMLDecodeError:
+    table: tuple[str, ...] | None = ()  # None inside a table that lies deeper than places go
+    for line, statement in _statements(text.replace("\r\n", "\n")):
+        is_header = statement.startswith("[")
+        if table is None and not is_header:
             continue
-        for name, values in tables.items():
-            found.setdefault((name,), start)
-            for key_name in values if isinstance(values, dict) else ():
-                found.setdefault((name, key_name), start)
-        start = end + 1
+        above = () if is_header or table is None else table
+        for name, values in tomllib.loads(statement).items():
+            found.setdefault((*above, name), line)
+            inside = values if isinstance(values, dict) and not above else {}
+            for key_name in inside:
+                found.setdefault((name, key_name), line)
+            if is_header:
+                table = (name,) if values == {} else None
     return found
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Return each table header and each key with its value, as (line, text)."""
+    line = first_line = 1
+    begin = depth = 0
+    for token in _TOKEN.finditer(f"{text}\n"):
+        line += token[0].count("\n")
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if token[0] == "\n" and depth == 0:
+            statement = text[begin : token.start()].strip(" \t")
+            if statement and not statement.startswith("#"):
+                yield first_line, statement
+            begin, first_line = token.end(), line
 
 
 def literal(value: object) -> str:
@@ -150,14 +183,15 @@ def literal(value: object) -> str:
 
 
 def with_lines(problems: list[Problem], text: str, name: str) -> list[str]:
-    """Return problems as lines for a person, in the order of the file."""
+    """Return problems as lines for a person, in the order of the file; of very many only the first."""
     lines = line_numbers(text)
     last = text.count("\n") + (0 if text.endswith("\n") else 1)
 
     def line(problem: Problem) -> int:
         return lines.get(problem.place) or lines.get(problem.place[:1]) or max(last, 1)
 
-    return [f"{name}:{line(problem)}: {problem}" for problem in sorted(problems, key=line)]
+    shown = [f"{name}:{line(problem)}: {problem}" for problem in sorted(problems, key=line)[:MAX_PROBLEMS]]
+    return shown if len(problems) <= MAX_PROBLEMS else [*shown, f"{name}: and {len(problems) - MAX_PROBLEMS} more"]
 
 
 def masked(known: Key, value: object) -> str:

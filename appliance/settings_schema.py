@@ -98,7 +98,8 @@ class Whole:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"must be a {self.describe()}")
         if not (self.low <= value <= self.high or value in self.also):
-            raise ValueError(f"{value} is out of range: must be a {self.describe()}")
+            shown = str(value) if abs(value) < 10**12 else "the number"
+            raise ValueError(f"{shown} is out of range: must be a {self.describe()}")
         return value
 
     def describe(self) -> str:

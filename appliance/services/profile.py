@@ -6,6 +6,7 @@ agency can prove later what the station was told to read, check and keep.
 
 import base64
 import hashlib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _KNOWN = {
     "retention": {"station_after_receipt_days"},
 }
 CHECKS = ("applet", "checksum", "roster", "expiry")
+ID_PATTERN = r"[a-z][a-z_]*(\.[a-z][a-z_]*)+"  # as in the schema of events, which holds id and event_type
+MAX_ID, MAX_EVENT_TYPE = 64, 80
 _FIELDS = ("citizen_id", "birth_date", "expiry_date")
 
 
@@ -34,7 +37,7 @@ class Profile:
     Args:
         id: such as ``school.attendance``.
         version: rises with every change.
-        event_type: CloudEvents type of its visits.
+        event_type: CloudEvents type of its visits: the id and ``.v1`` to ``.v999``.
         title: ``th`` and ``en``.
         card_read: symbolic names of the card fields that it may read.
         required: checks that must pass.
@@ -72,9 +75,9 @@ def parse(text: bytes, name: str) -> Profile:
     """
     try:
         raw = tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError([f"{name}: {error}"]) from None
-    problems = [*_unknown(raw), *_unknown_words(raw)]
+    problems = [*_unknown(raw), *_unknown_words(raw), *_misnamed(raw)]
     if not problems:
         try:
             return _profile(raw, text)
@@ -120,6 +123,22 @@ def _unknown(raw: Mapping[str, Any]) -> list[str]:
                 problems.append(f"{table!r} is not a table")
             else:
                 problems += [f"unknown key {table}.{key}" for key in content if key not in known]
+    return problems
+
+
+def _misnamed(raw: Mapping[str, Any]) -> list[str]:
+    """Return what no event could carry; what is missing is found later."""
+    if "id" not in raw or "event_type" not in raw:
+        return []
+    service, event_type = raw["id"], raw["event_type"]
+    if not isinstance(service, str) or not isinstance(event_type, str):
+        return ["id and event_type must be texts"]
+    problems = []
+    if not (re.fullmatch(ID_PATTERN, service) and len(service) <= MAX_ID):
+        problems.append(f"id: {service!r} must be at most {MAX_ID} of a-z and '_', words joined by dots")
+    is_version = re.fullmatch(re.escape(service) + r"\.v[1-9][0-9]{0,2}", event_type)
+    if not (is_version and len(event_type) <= MAX_EVENT_TYPE):
+        problems.append(f"event_type: {event_type!r} must be the id and .v1 to .v999")
     return problems
 
 
