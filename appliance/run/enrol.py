@@ -5,7 +5,9 @@ enrolled: whatever fails before, the same grant can be taken up again.
 """
 
 import json
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from appliance import __version__
@@ -25,11 +27,13 @@ MAX_GRANT_BYTES = 8 << 20
 
 def request(settings: Settings, state: Path, out: Path) -> int:
     """Make the keys where there are none, and write the request to ``out``. Raises SigningError, WrongUse."""
+    _check_place(out)
     content = enrolment.make_request(settings, state)
-    if not out.parent.is_dir():
-        raise WrongUse(f"there is no folder {out.parent} for the request")
-    write(out, json.dumps(content, indent=1).encode() + b"\n")
-    sys.stderr.write(
+    try:
+        write(out, json.dumps(content, indent=1).encode() + b"\n")
+    except OSError as error:
+        raise WrongUse(f"the request cannot be written to {out}: {error.strerror}") from None
+    _say(
         f"The request is in {out}: give it to the agency, which compares the key of this station:\n"
         f"{enrolment.grouped(content['event_key']['kid'])}\n"
     )
@@ -41,11 +45,11 @@ def take_grant(settings: Settings, state: Path, grant_path: Path) -> int:
     granted = enrolment.take_grant(settings, state, strict_json.decode_object(_content(grant_path)))
     _store(settings, state, granted)
     if (granted.host, granted.port) != (settings.link.host, settings.link.port):
-        sys.stderr.write(
+        _say(
             f"The agency's broker is {granted.host}:{granted.port}, but [link] in the settings says "
             f"{settings.link.host}:{settings.link.port}\n"
         )
-    sys.stderr.write(f"{settings.station.id} is enrolled with {settings.station.agency}\n")
+    _say(f"{settings.station.id} is enrolled with {settings.station.agency}\n")
     return 0
 
 
@@ -64,6 +68,25 @@ def _store(settings: Settings, state: Path, granted: enrolment.Granted) -> None:
             outbox.append(lambda position: writer.station(position, "station.enrolled.v1", at.time, data))
     finally:
         outbox.close()
+
+
+def _check_place(out: Path) -> None:
+    """Refuse, before any key is made, a place where the request cannot be written."""
+    try:
+        if out.is_dir() or (out.exists() and not out.is_file()):
+            raise WrongUse(f"{out} is not the name of a file for the request")
+        if not out.parent.is_dir():
+            raise WrongUse(f"there is no folder {out.parent} for the request")
+        if not os.access(out.parent, os.W_OK | os.X_OK):
+            raise WrongUse(f"this user cannot write into {out.parent}")
+    except OSError as error:
+        raise WrongUse(f"the request cannot be written to {out}: {error.strerror}") from None
+
+
+def _say(words: str) -> None:
+    """Tell the person; that nobody can be told changes nothing of what was done."""
+    with suppress(OSError):
+        sys.stderr.write(words)
 
 
 def _content(path: Path) -> bytes:

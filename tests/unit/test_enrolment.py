@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -248,7 +249,22 @@ def test_files_that_are_not_there_are_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="cannot be read"):
         enrol.take_grant(SETTINGS, tmp_path, tmp_path / "none.json")
     with pytest.raises(WrongUse, match="no folder"):
-        enrol.request(SETTINGS, tmp_path, tmp_path / "none" / "request.json")
+        enrol.request(SETTINGS, tmp_path / "state", tmp_path / "none" / "request.json")
+    for out in (Path(), tmp_path, Path("/"), Path("/dev/null")):
+        with pytest.raises(WrongUse, match="not the name of a file"):
+            enrol.request(SETTINGS, tmp_path / "state", out)
+    with pytest.raises(WrongUse, match="too long"):
+        enrol.request(SETTINGS, tmp_path / "state", tmp_path / ("a" * 300))
+    assert files(tmp_path) == set()  # no key was made
+
+
+def test_a_folder_that_refuses_the_request_is_said_before_keys_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root
+    with pytest.raises(WrongUse, match="cannot write into"):
+        enrol.request(SETTINGS, tmp_path / "state", tmp_path / "request.json")
+    assert files(tmp_path) == set()
 
 
 def test_a_file_that_is_no_grant_is_refused(tmp_path: Path) -> None:
