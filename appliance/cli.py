@@ -11,14 +11,20 @@ Example::
 """
 
 import argparse
+import errno
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeAlias
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn, TextIO, TypeAlias
 
 from appliance import __version__, commands, errors
 
 INTERRUPTED = 130
+MAX_SEQUENCE = (1 << 63) - 1
 
 _Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
@@ -41,61 +47,133 @@ OUTCOMES: dict[type[Exception], tuple[int, str]] = {
 }
 
 
+#: Errors of writing; without the name of a file they come from the output.
+_WRITING_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+#: A message that says itself what to do; the table's words would come twice.
+_ADVICE = re.compile(r"'card-station |: (?:run|free|restore) |; there (?:is|are) ")
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
         raise errors.WrongUse(message)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own is silent where that fails
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    verbose = "--verbose" in (sys.argv[1:] if argv is None else argv)
+    is_verbose = "--verbose" in (sys.argv[1:] if argv is None else argv)
+    _mend_streams()
+    try:
+        code = _run(argv)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the outermost frame: nothing may end in a traceback
+        code = _say(error, is_verbose)
+    return _flush(code)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         options = parser().parse_args(argv)
-        code: int = options.command(commands.Call(options, os.environ))
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Who read our output has seen enough; without this the interpreter complains once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # --help and --version have been printed
         return 0
-    except Exception as error:  # noqa: BLE001 - the outermost frame: nothing may end in a traceback
-        if verbose:
+    code: int = options.command(commands.Call(options, os.environ))
+    return code
+
+
+def _mend_streams() -> None:
+    """Put /dev/null where a standard stream is closed, and let every text be written in any encoding."""
+    names = ("stdin", "stdout", "stderr")
+    if any(getattr(sys, name) is None for name in names):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # or the next file that is opened becomes the output
+            os.set_inheritable(number, True)
+        os.close(number)
+    for name in names:
+        if getattr(sys, name) is None:
+            null = io.FileIO(os.devnull, "r" if name == "stdin" else "w")
+            setattr(sys, name, io.TextIOWrapper(null, encoding="utf-8"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what is left in ``stream`` nowhere; else the interpreter complains once more at its end."""
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def _flush(code: int) -> int:
+    """Write what is still held back; return the exit code, which is another one where that cannot be done."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)  # who read it has seen enough
+    except OSError as error:
+        _discard(sys.stdout)
+        code = code or _say(OSError(errno.ENOSPC, error.strerror), is_verbose=False)
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+    return code
+
+
+def _say(error: Exception, is_verbose: bool) -> int:
+    """Print one line for each thing that is wrong; return the exit code."""
+    code, stable, advice, lines = _outcome(error)
+    with suppress(OSError):  # where nobody can be told, the exit code still tells
+        if is_verbose:
             import traceback
 
-            traceback.print_exc()
-        return _say(error)
-
-
-def exit_code(error: Exception) -> int:
-    """Return the exit code for an error: that of its nearest family."""
-    return _outcome(error)[0]
-
-
-def _outcome(error: Exception) -> tuple[int, str]:
-    for family in type(error).__mro__:
-        if family in OUTCOMES:
-            return OUTCOMES[family]
-    return 1, "run it again with --verbose and report it"
-
-
-def _say(error: Exception) -> int:
-    """Print one line for each thing that is wrong; return the exit code."""
-    code, advice = _outcome(error)
-    if isinstance(error, errors.ConfigError):
-        lines = error.problems
-    elif isinstance(error, errors.CardStationError):
-        lines = [str(error)]
-    elif isinstance(error, OSError):
-        lines = [f"{error.strerror or type(error).__name__}: {error.filename or 'this machine'}"]
-        advice = "check that the path exists and that this user may use it"
-    else:
-        lines = [f"unexpected {type(error).__name__}"]
-    stable = getattr(error, "code", "X00") if isinstance(error, errors.CardStationError) else "X00"
-    for line in lines:
-        sys.stderr.write(f"card-station: {stable}: {' '.join(line.split())}; {advice}\n")
+            traceback.print_exception(error)
+        for line in lines:
+            what = line if _ADVICE.search(line) else f"{line}; {advice}"
+            sys.stderr.write(f"card-station: {stable}: {' '.join(what.split())}\n")
     return code
+
+
+def _outcome(error: Exception) -> tuple[int, str, str, list[str]]:
+    """Return exit code, stable code, what to do, and what is wrong."""
+    if isinstance(error, OSError):
+        lost = _lost_directory(error)
+        why = error.strerror or type(error).__name__
+        if lost is not None:
+            variable, directory = lost
+            stable = errors.StoreError.code if variable == "STATE_DIRECTORY" else "X00"
+            return 7, stable, f"{variable} chooses another one", [f"{directory} cannot be used: {why}"]
+        if error.errno in _WRITING_FAULTS and error.filename is None:
+            return 7, "X00", "free some space, or send the output elsewhere", [f"nothing more can be written: {why}"]
+        advice = "check that the path exists and that this user may use it"
+        return 1, "X00", advice, [f"{why}: {error.filename or 'this machine'}"]
+    for family in type(error).__mro__:
+        if isinstance(error, errors.CardStationError) and family in OUTCOMES:
+            lines = error.problems if isinstance(error, errors.ConfigError) else [str(error)]
+            return OUTCOMES[family][0], error.code, OUTCOMES[family][1], lines
+    return 1, "X00", "run it again with --verbose and report it", [f"unexpected {type(error).__name__}"]
+
+
+def _lost_directory(error: OSError) -> tuple[str, Path] | None:
+    """Return the station's own directory that an error is about, and the variable that names it."""
+    from appliance.config import runtime_directory, state_directory
+
+    if not isinstance(error.filename, str):
+        return None
+    path = Path(error.filename)
+    own = {"STATE_DIRECTORY": state_directory(os.environ), "RUNTIME_DIRECTORY": runtime_directory(os.environ)}
+    for variable, directory in own.items():
+        if path.is_relative_to(directory) or directory.is_relative_to(path):
+            return variable, directory
+    return None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -123,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _common() -> argparse.ArgumentParser:
     """Return the options that may stand before and after every command."""
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--config", metavar="FILE", help="settings file; else $CARD_STATION_CONFIG, else /etc")
     common.add_argument("--json", action="store_true", help="print data as JSON")
     common.add_argument("--verbose", action="store_true", help="show tracebacks")
@@ -141,11 +219,22 @@ def _group(verbs: _Verbs, name: str, about: str) -> _Verbs:
     return group.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
+def _whole(high: int) -> Callable[[str], int]:
+    """Return what reads a whole number from 1 to ``high``."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= len(str(high)) and 1 <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {high}")
+        return int(text)
+
+    return read
+
+
 def _add_outbox(verbs: _Verbs) -> None:
     group = _group(verbs, "outbox", "the queue of events and its chain")
     _command(group, "list", commands.outbox_list, "list the stored events")
     show = _command(group, "show", commands.outbox_show, "show one event")
-    show.add_argument("sequence", metavar="SEQ", type=int, help="its sequence number")
+    show.add_argument("sequence", metavar="SEQ", type=_whole(MAX_SEQUENCE), help="its sequence number")
     _command(group, "export", commands.outbox_export, "print every event as a compact JWS, one a line")
     _command(group, "verify", commands.outbox_verify, "recompute every hash and signature")
 
@@ -175,7 +264,8 @@ def _add_simulate(verbs: _Verbs) -> None:
     group = _group(verbs, "simulate", "virtual hardware")
     card = _command(group, "card", commands.simulate_card, "put a virtual card into the virtual reader")
     card.add_argument("name", metavar="NAME", help="person-N, expired, bad-number, bank or mute")
-    card.add_argument("--port", type=int, default=35963, help="TCP port of the virtual reader (default %(default)s)")
+    port_help = "TCP port of the virtual reader (default %(default)s)"
+    card.add_argument("--port", metavar="PORT", type=_whole(65535), default=35963, help=port_help)
     _command(group, "panel", commands.simulate_panel, "show the virtual panel in this terminal; A, B, C press buttons")
 
 

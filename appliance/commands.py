@@ -5,9 +5,12 @@ returns the exit code; what goes wrong it raises. Its heavy imports are inside t
 
 import json
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +80,8 @@ class Call:
     def show(self, value: Any, lines: Iterable[str]) -> None:
         """Print ``value`` as JSON where that is asked for, else ``lines``."""
         if self.is_json:
-            lines = [json.dumps(value, ensure_ascii=False, indent=2)]
+            is_unicode = sys.stdout.encoding.lower().startswith("utf")
+            lines = [json.dumps(value, ensure_ascii=not is_unicode, indent=2)]
         sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
@@ -114,29 +118,30 @@ def run(call: Call) -> int:
 
 def status(call: Call) -> int:
     """Show how the station stands, as the state database tells."""
-    outbox = call.outbox()
-    try:
-        found = outbox.status()
-    finally:
-        outbox.close()
+    with closing(call.outbox()) as outbox:
+        found = _standing(outbox.status(), time.clock_gettime(time.CLOCK_BOOTTIME), datetime.now(UTC))
     call.show(found, (f"{name}: {_words(value)}" for name, value in found.items()))
     return 0
 
 
+def _standing(found: dict[str, Any], boot_s: float, now: datetime) -> dict[str, Any]:
+    """Return how things stand now: the station's last word counts as long as it counts for the agency."""
+    from appliance.link.status import STALE_S
+
+    said_s, oldest = found.pop("monotonic_s", None), found["backlog"]["oldest"]
+    if said_s is None or not 0 <= boot_s - said_s <= STALE_S:
+        found = {**found, "state": "not running"}
+    age_s = max(0, int((now - datetime.fromisoformat(oldest)).total_seconds())) if oldest else None
+    return {**found, "backlog": {"count": found["backlog"]["count"], "oldest_s": age_s}}
+
+
 def outbox_list(call: Call) -> int:
     """List the stored events, oldest first."""
-    outbox = call.outbox()
-    try:
+    with closing(call.outbox()) as outbox:
         rows = [_summary(row) for row in outbox.rows()]
-    finally:
-        outbox.close()
-    call.show(
-        rows,
-        (
-            f"{row['sequence']:>10}  {row['time']}  {'covered' if row['covered'] else 'waiting':7}  {row['type']}"
-            for row in rows
-        ),
-    )
+    words = {True: "covered", False: "waiting"}
+    lines = (f"{row['sequence']:>10}  {row['time']}  {words[row['covered']]}  {row['type']}" for row in rows)
+    call.show(rows, lines)
     return 0
 
 
@@ -144,11 +149,8 @@ def outbox_show(call: Call) -> int:
     """Show one event as it was signed. What is sealed stays sealed."""
     from appliance.events.sign import unverified_payload
 
-    outbox = call.outbox()
-    try:
+    with closing(call.outbox()) as outbox:
         row = outbox.row(call.options.sequence)
-    finally:
-        outbox.close()
     if row is None:
         raise WrongUse(f"there is no event {call.options.sequence} on this station")
     event = unverified_payload(row.jws)
@@ -159,14 +161,9 @@ def outbox_show(call: Call) -> int:
 
 def outbox_export(call: Call) -> int:
     """Print every event as a compact JWS."""
-    outbox = call.outbox()
-    try:
-        if call.is_json:
-            call.show([row.jws for row in outbox.rows()], ())
-        else:
-            call.show(None, (row.jws for row in outbox.rows()))
-    finally:
-        outbox.close()
+    with closing(call.outbox()) as outbox:
+        events = (row.jws for row in outbox.rows())
+        call.show(list(events) if call.is_json else None, events)
     return 0
 
 
@@ -176,11 +173,8 @@ def outbox_verify(call: Call) -> int:
     from appliance.papers import event_key
 
     keys, thumbprint = event_key(call.state)
-    outbox = call.outbox()
-    try:
+    with closing(call.outbox()) as outbox:
         rows = list(outbox.rows())
-    finally:
-        outbox.close()
     count, problems = len(rows), verify(rows, keys, thumbprint)
     call.show({"events": count, "problems": problems}, problems or [f"{count} events, chain unbroken"])
     if problems:
@@ -191,13 +185,25 @@ def outbox_verify(call: Call) -> int:
 def config_check(call: Call) -> int:
     """Check the settings file."""
     try:
-        call.settings()
+        _check_service(call.settings().service.id, call.config_path)
     except ConfigError as error:
         if call.is_json:
-            call.show({"file": str(call.config_path), "problems": error.problems}, ())
+            with suppress(OSError):  # the problems are said all the same
+                call.show({"file": str(call.config_path), "problems": error.problems}, ())
         raise
     call.show({"file": str(call.config_path), "problems": []}, [f"{call.config_path}: good"])
     return 0
+
+
+def _check_service(service_id: str, path: Path) -> None:
+    """Refuse a service that does not exist; the demonstrations' are known only to a station that runs one."""
+    from appliance.services.profile import shipped
+    from appliance.settings_file import Problem, read_text, with_lines
+
+    known = [profile.id for profile in shipped()]
+    if service_id not in known and not service_id.startswith("demo."):
+        problem = Problem(("service", "id"), f"no service {service_id!r}; there is {', '.join(known)}")
+        raise ConfigError(with_lines([problem], read_text(path), path.name))
 
 
 def config_show(call: Call) -> int:
@@ -221,13 +227,8 @@ def service_list(call: Call) -> int:
     from appliance.services.profile import shipped
 
     profiles = shipped()
-    call.show(
-        [_profile(profile) for profile in profiles],
-        (
-            f"{profile.id:24} {profile.version:>3}  {profile.title['th']} / {profile.title['en']}"
-            for profile in profiles
-        ),
-    )
+    lines = (f"{one.id:24} {one.version:>3}  {one.title['th']} / {one.title['en']}" for one in profiles)
+    call.show([_profile(one) for one in profiles], lines)
     return 0
 
 
@@ -248,7 +249,7 @@ def enrol(call: Call) -> int:
     settings = call.settings()
     from appliance.run import enrol as enrolment
 
-    if call.options.request:
+    if call.options.request is not None:
         return enrolment.request(settings, call.state, Path(call.options.request))
     return enrolment.take_grant(settings, call.state, Path(call.options.grant))
 

@@ -7,12 +7,13 @@ against both.
 
 import socket
 import struct
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from appliance.errors import CardRemoved, WrongUse
+from appliance.errors import CardRemoved, CardServiceDown, WrongUse
 from appliance.ports import Insertion
 from appliance.simulate.persons import Person, person
 
@@ -268,16 +269,22 @@ def _receive(line: socket.socket, size_bytes: int) -> bytes:
     return data
 
 
-def main(name: str, port: int, say: Callable[[str], None] = print) -> int:
-    """Keep the card ``name`` of the deck in the virtual reader until the end of standard input or Ctrl-C."""
+def main(name: str, port: int) -> int:
+    """Keep the card ``name`` of the deck in the virtual reader until the end of standard input or Ctrl-C.
+
+    Raises:
+        WrongUse: no such card.
+        CardServiceDown: no virtual reader.
+    """
     card = VpcdCard(deck(name), port)
     try:
         card.insert()
     except OSError:
-        raise WrongUse(
-            f"no virtual reader listens on port {port}; run this inside scripts/private with pcscd"
+        raise CardServiceDown(
+            f"no virtual reader listens on port {port}: run this inside scripts/private with pcscd"
         ) from None
-    say(f"{name} is in; press Enter to take it out")
+    with suppress(OSError):
+        sys.stderr.write(f"{name} is in; press Enter to take it out\n")
     with suppress(KeyboardInterrupt, EOFError):
         input()
     card.remove()
