@@ -4,7 +4,8 @@ The broker is trusted with delivery and nothing else. Identity comes from the ce
 name and the client id, so no station can take over another's session. A station reaches its own topics only.
 
 Source: mosquitto.conf(5); docs of the traps: ``max_queued_messages 0`` disconnects a client at each denied publish,
-and without ``set_tcp_nodelay`` a TLS 1.3 handshake waits for a delayed ACK.
+and without ``set_tcp_nodelay`` a TLS 1.3 handshake waits for a delayed ACK. ``max_packet_size`` bounds what comes over
+MQTT 3.1.1 too, so the deprecated ``message_size_limit`` is not needed.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,6 @@ set_tcp_nodelay true
 max_queued_messages 10000
 max_inflight_messages 20
 max_packet_size {packet}
-message_size_limit {packet}
 persistent_client_expiration 2d
 
 persistence true

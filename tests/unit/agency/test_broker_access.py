@@ -6,8 +6,8 @@ import ssl
 import time
 
 import pytest
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.client import Client, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agency.broker.topics import topic
 from agency.desk.authority import Authority, KeyPair
@@ -15,6 +15,36 @@ from tests.unit.agency.fleet import AGENCY, Pupil, Station
 from tests.unit.agency.site import Device, Site, wait_until
 
 PUPILS = [Pupil.make(number) for number in range(8)]
+
+
+@pytest.mark.parametrize("version", [MQTTv5, MQTTv311])
+def test_a_document_of_200_kb_passes_and_a_larger_one_is_refused(site: Site, version: MQTTProtocolVersion) -> None:
+    station = site.enrol("bkk-001")
+    name = topic(AGENCY, station.id, "document/roster")
+    listener = site.device(station).subscribe(name)
+    published: list[int] = []
+    ended: list[str] = []
+    client = Client(CallbackAPIVersion.VERSION2, client_id="agency-desk", protocol=version)
+    tls = site.desk.home.tls
+    client.tls_set(str(site.desk.home.public / "ca.pem"), str(tls / "agency-desk.pem"), str(tls / "agency-desk.key"))
+    client.on_publish = lambda *a: published.append(a[2])
+    client.on_disconnect = lambda *a: ended.append(str(a[3]))
+    client.connect("127.0.0.1", site.port)
+    client.loop_start()
+    try:
+        wait_until(client.is_connected)
+        client.publish(name, b"x" * 200_000, qos=1, retain=True)
+        wait_until(lambda: published)
+        wait_until(lambda: listener.received)
+        assert not ended
+        client.publish(name, b"y" * 262_144, qos=1, retain=True)
+        wait_until(lambda: ended)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    assert [len(payload) for _, payload in listener.received] == [200_000]
+    assert len(published) == 1
+    assert not site.programs[0].said("recommended")
 
 
 def test_a_second_station_reaches_nothing_of_the_first(site: Site) -> None:
