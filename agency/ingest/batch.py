@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agency.ingest.commit import Outcome, advance, commit
+from agency.ingest.commit import Advance, Outcome, advance, commit
 from agency.ingest.receipts import Address, Urgency
 from agency.ingest.verification import Finding, KeyRing, Rules, inspect, split_bundle
 from agency.store.database import Connection, Database
@@ -47,11 +47,6 @@ class Tally:
         """Count one event."""
         self.outcomes[station, outcome] += 1
 
-    def ask(self, address: Address, urgency: Urgency) -> None:
-        """Ask for a receipt; the most urgent wish counts."""
-        held = self.urgencies.get(address, urgency)
-        self.urgencies[address] = min(held, urgency, key=lambda wish: wish.value)
-
     def lines(self) -> list[str]:
         """Return one line for each station: counts, nothing else."""
         stations = sorted({station for station, _ in self.outcomes})
@@ -69,14 +64,17 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
         DatabaseError: nothing was kept; the stations will send again.
     """
     tally = Tally()
+    came: Counter[Address] = Counter()
     with database.write() as connection:
         ring = KeyRing(event_keys(connection, *{bundle.station for bundle in bundles}))
         for bundle in bundles:
-            findings = _findings(bundle, ring, rules, tally)
-            for finding in findings:
-                _take_one(connection, finding, len(findings), tally)
-        for address in tally.urgencies:
-            advance(connection, address.chain)
+            for finding in _findings(bundle, ring, rules, tally):
+                chain = _take_one(connection, finding, tally)
+                if chain is not None:
+                    came[Address(finding.station, chain)] += 1
+        for address, count in came.items():
+            is_next = advance(connection, address.chain) == Advance(1, has_gap=False)
+            tally.urgencies[address] = Urgency.NEW if count == 1 and is_next else Urgency.BACKLOG
     return tally
 
 
@@ -100,18 +98,12 @@ def _drop(station: str, error: VerificationError, tally: Tally) -> None:
     _log.warning("station %s: dropped: %s", station, error)
 
 
-def _take_one(connection: Connection, finding: Finding, bundle_size: int, tally: Tally) -> None:
+def _take_one(connection: Connection, finding: Finding, tally: Tally) -> str | None:
+    """Commit one event; return the chain that owes a receipt for it."""
     outcome, chain = commit(connection, finding)
     tally.count(finding.station, outcome.value)
     if outcome is Outcome.QUARANTINED:
         _log.warning("station %s: quarantined: %s", finding.station, finding.code or "no place of its own")
     if outcome is Outcome.FORK:
         _log.error("station %s: fork: this chain needs an operator", finding.station)
-    if chain is not None:
-        tally.ask(Address(finding.station, chain), _urgency(outcome, bundle_size))
-
-
-def _urgency(outcome: Outcome, bundle_size: int) -> Urgency:
-    if outcome is Outcome.DUPLICATE:
-        return Urgency.DUPLICATE
-    return Urgency.BACKLOG if bundle_size > 1 else Urgency.NEW
+    return chain

@@ -56,8 +56,15 @@ def _place(connection: Connection, chain: Chain, finding: Finding, position: Pos
     return _put(connection, finding, position)
 
 
-def advance(connection: Connection, chain_id: str) -> int:
-    """Move the high-water mark over every position that follows; return how many those were.
+class Advance(NamedTuple):
+    """How many positions a high-water mark moved over, and whether any is held beyond the gap above it."""
+
+    moved: int
+    has_gap: bool
+
+
+def advance(connection: Connection, chain_id: str) -> Advance:
+    """Move the high-water mark over every position that follows.
 
     Raises:
         LookupError: no such chain.
@@ -65,14 +72,15 @@ def advance(connection: Connection, chain_id: str) -> int:
     chain = chains.find_chain(connection, chain_id)
     if chain is None:
         raise LookupError(chain_id)
-    top = Link(chain.high_water, chain.hash, "")
+    top, has_gap = Link(chain.high_water, chain.hash, ""), False
     for link in chains.links_after(connection, chain_id, chain.high_water):
         if link.sequence != top.sequence + 1 or link.previous != top.hash:
+            has_gap = True
             break
         top = link
     if top.sequence > chain.high_water:
         chains.move_high_water(connection, chain_id, top.sequence, top.hash)
-    return top.sequence - chain.high_water
+    return Advance(top.sequence - chain.high_water, has_gap)
 
 
 def _chain_for(connection: Connection, finding: Finding, position: Position) -> Chain:

@@ -1,7 +1,11 @@
 """Receipts: what one says, and when one goes out.
 
-At once while a backlog drains; one for newly committed events at most each second; one for pure duplicates at most
-each five seconds. A receipt that must wait is not lost: it is due later, and then says what is true by then.
+The rule (contract 6): where a batch brought a station's chain exactly its next event and nothing is missing, the
+receipt goes at once if the station got none for five seconds, else five seconds after that one, and is one for all
+that came meanwhile. Everything else says that a backlog drains, and is answered at once: more events than one, events
+that come again (the station is resending), a gap that opens, stays or is filled, a fork.
+
+A receipt that must wait is not lost: the worker wakes when it is due, and it then says what is true by then.
 """
 
 from collections.abc import Iterator
@@ -17,11 +21,10 @@ _MAX_LISTED = 100
 
 
 class Urgency(Enum):
-    """The least time in seconds between two receipts for a chain."""
+    """The least time in seconds between two receipts for a station."""
 
     BACKLOG = 0.0
-    NEW = 1.0
-    DUPLICATE = 5.0
+    NEW = 5.0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Nothing is mocked: the agency's programs run as ``python -m agency``. Who may re
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,9 +60,26 @@ def test_duplicates_are_answered_and_stored_once(site: Site) -> None:
     device.send(*lines)
     device.wait_receipt(3)
     device.send(*lines)
-    wait_until(lambda: len(device.receipts()) == 2)
+    wait_until(lambda: len(device.receipts()) == 2, 3)  # at once: the station is resending
     assert device.receipts()[1].through == 3
     assert len(site.rows()) == 3
+
+
+def test_single_events_share_a_receipt_and_the_last_one_is_not_forgotten(site: Site) -> None:
+    station = site.enrol("bkk-001")
+    site.start_ingest()
+    device = site.listening(station)
+    begin = time.monotonic()
+    device.send(station.started())
+    device.wait_receipt(1)
+    assert time.monotonic() - begin < 3
+    for pupil in PUPILS[:3]:
+        device.send(station.visit(pupil))
+        time.sleep(0.7)  # each in its own batch
+    assert [receipt.through for receipt in device.receipts()] == [1]
+    device.wait_receipt(4)
+    assert 4.5 < time.monotonic() - begin < 9
+    assert [receipt.through for receipt in device.receipts()] == [1, 4]
 
 
 def test_a_gap_is_asked_for_and_filled(site: Site) -> None:

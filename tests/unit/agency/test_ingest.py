@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agency.ingest.batch import Tally
+from agency.ingest.batch import Bundle, Tally, take
 from agency.ingest.receipts import Address, Urgency, compose
 from agency.store import chains
 from agency.store.stations import find_station
@@ -242,10 +242,26 @@ def test_the_mark_never_passes_a_broken_link_whoever_put_it_there(office: Office
     assert (receipt(office).through, receipt(office).hash) == (3, jws_hash(lines[2]))
 
 
-def test_a_backlog_is_urgent_news_less_and_duplicates_least(office: Office) -> None:
-    lines = visits(office.station, 3)
+def test_only_a_single_event_that_comes_next_can_wait(office: Office) -> None:
+    lines = visits(office.station, 8)
     address = Address(office.station.id, office.station.next.chain)
     assert office.take(lines[0]).urgencies == {address: Urgency.NEW}
-    assert office.take(*lines[:3]).urgencies == {address: Urgency.BACKLOG}
-    assert office.take(*lines[:3]).urgencies == {address: Urgency.DUPLICATE}
+    assert office.take(lines[1]).urgencies == {address: Urgency.NEW}
+    assert office.take(*lines[2:4]).urgencies == {address: Urgency.BACKLOG}  # more than one
+    assert office.take(lines[1]).urgencies == {address: Urgency.BACKLOG}  # the station is resending
+    assert office.take(lines[6]).urgencies == {address: Urgency.BACKLOG}  # a gap opens
+    assert office.take(lines[4]).urgencies == {address: Urgency.BACKLOG}  # is filled in part
+    assert office.take(lines[5]).urgencies == {address: Urgency.BACKLOG}  # is closed
+    assert office.take(lines[7]).urgencies == {address: Urgency.NEW}
     assert office.take("not.an.event").urgencies == {}
+
+
+def test_two_messages_in_one_batch_are_a_backlog(office: Office) -> None:
+    first, second = (Bundle(office.station.id, line.encode()) for line in visits(office.station, 1))
+    tally = take(office.database, office.rules, [first, second])
+    assert list(tally.urgencies.values()) == [Urgency.BACKLOG]
+
+
+def test_a_quarantined_event_that_comes_next_can_wait_too(office: Office) -> None:
+    office.take(office.station.started())
+    assert list(office.take(office.station.poison()).urgencies.values()) == [Urgency.NEW]

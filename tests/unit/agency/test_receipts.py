@@ -1,4 +1,4 @@
-"""When a receipt goes out: at once in a backlog, each second for news, each five seconds for duplicates."""
+"""When a receipt goes out: at once in a backlog, one each five seconds for single news."""
 
 from agency.ingest.receipts import Address, Pacer, Urgency
 
@@ -8,25 +8,34 @@ CNX = Address("cnx-002", "01J00000000000000000000001")
 
 def test_the_first_receipt_is_due_at_once() -> None:
     pacer = Pacer()
-    pacer.ask(BKK, Urgency.DUPLICATE, 100.0)
+    pacer.ask(BKK, Urgency.NEW, 100.0)
     assert pacer.take_due(100.0) == [BKK]
     assert pacer.take_due(100.0) == []
 
 
-def test_a_second_event_within_a_second_waits_for_its_end() -> None:
+def test_a_second_event_within_five_seconds_waits_for_their_end() -> None:
     pacer = Pacer()
     pacer.ask(BKK, Urgency.NEW, 100.0)
     pacer.take_due(100.0)
     pacer.ask(BKK, Urgency.NEW, 100.4)
-    assert pacer.take_due(100.9) == []
-    assert pacer.take_due(101.0) == [BKK]
+    pacer.ask(BKK, Urgency.NEW, 102.0)
+    assert pacer.take_due(104.9) == []
+    assert pacer.take_due(105.0) == [BKK]
+    assert pacer.take_due(110.0) == []
 
 
-def test_many_duplicates_get_one_receipt_in_five_seconds() -> None:
+def test_after_five_quiet_seconds_the_next_goes_at_once() -> None:
+    pacer = Pacer()
+    for now in (100.0, 105.0, 111.3):
+        pacer.ask(BKK, Urgency.NEW, now)
+        assert pacer.take_due(now) == [BKK]
+
+
+def test_many_single_events_get_one_receipt_in_five_seconds() -> None:
     pacer = Pacer()
     sent = []
     for tenth in range(200):
-        pacer.ask(BKK, Urgency.DUPLICATE, 100 + tenth / 10)
+        pacer.ask(BKK, Urgency.NEW, 100 + tenth / 10)
         sent += [tenth for _ in pacer.take_due(100 + tenth / 10)]
     assert sent == [0, 50, 100, 150]
 
@@ -42,9 +51,9 @@ def test_an_urgent_wish_overtakes_a_patient_one_and_is_not_undone_by_it() -> Non
     pacer = Pacer()
     pacer.ask(BKK, Urgency.NEW, 100.0)
     pacer.take_due(100.0)
-    pacer.ask(BKK, Urgency.DUPLICATE, 100.1)
+    pacer.ask(BKK, Urgency.NEW, 100.1)
     pacer.ask(BKK, Urgency.BACKLOG, 100.2)
-    pacer.ask(BKK, Urgency.DUPLICATE, 100.2)
+    pacer.ask(BKK, Urgency.NEW, 100.2)
     assert pacer.take_due(100.2) == [BKK]
 
 
@@ -64,7 +73,7 @@ def test_the_wait_ends_when_the_next_is_due() -> None:
     assert pacer.wait(100.0, 0.5) == 0.0
     pacer.take_due(100.0)
     pacer.ask(BKK, Urgency.NEW, 100.5)
-    assert pacer.wait(100.8, 0.5) == 101.0 - 100.8
+    assert pacer.wait(104.8, 0.5) == 105.0 - 104.8
     assert pacer.wait(300.0, 0.5) == 0.0
 
 
@@ -72,6 +81,6 @@ def test_at_the_end_every_owed_receipt_goes() -> None:
     pacer = Pacer()
     pacer.ask(BKK, Urgency.NEW, 100.0)
     pacer.take_due(100.0)
-    pacer.ask(BKK, Urgency.DUPLICATE, 100.1)
+    pacer.ask(BKK, Urgency.NEW, 100.1)
     assert pacer.take_all(100.2) == [BKK]
     assert pacer.take_all(100.3) == []

@@ -78,7 +78,7 @@ def test_one_batch_makes_one_receipt_of_the_newest_state(bench: Bench) -> None:
 def test_what_is_owed_at_the_end_is_sent(bench: Bench) -> None:
     line = bench.office.station.started()
     more = [bench.office.station.visit(Pupil.make(number)) for number in range(250)]
-    receipts = bench.run(event(line), *(event(one) for one in more))  # more than one batch within a second
+    receipts = bench.run(event(line), *(event(one) for one in more))  # more than one batch
     assert [receipt.through for receipt in receipts] == [200, 251]
 
 
