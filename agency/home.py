@@ -11,7 +11,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,16 +110,27 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise ConfigError([f"cannot read {path}: {error.strerror}"]) from None
 
 
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have an error say which file it is of: a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def write_secret(path: Path, content: bytes) -> None:
     """Write a new file that only its owner may read; fails where it exists."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with _named(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
 
 
 def write_public(path: Path, content: str) -> None:
     """Write or replace a file that all may read; a reader sees the old or the new one, never half."""
     draft = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as file:
+    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    with _named(draft), os.fdopen(number, "w", encoding="utf-8") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -1,6 +1,7 @@
 """The agency's own certificate authority: EC P-256, one level, for the broker, its clients and the stations.
 
-Certificates start ten minutes before they are made, so a station whose clock runs a little late can use them.
+Certificates start ten minutes before they are made, so a station whose clock runs a little late can use them. A
+common name holds 64 characters at most, so the CA and the server have fixed ones; the agency is the organization.
 
 Source: RFC 5280; CA/Browser profile for the extensions that strict verifiers ask for.
 """
@@ -22,6 +23,8 @@ _CA_LIFE = timedelta(days=3652)
 SERVER_LIFE = timedelta(days=730)
 STATION_LIFE = timedelta(days=365)
 _MAX_CSR_CHARACTERS = 16_384
+_CA_NAME = "Card Station CA"
+_SERVER_NAME = "Card Station broker"
 
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
@@ -58,7 +61,7 @@ class Authority:
     def create(cls, agency: str) -> KeyPair:
         """Make a new authority."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _name(f"Card Station CA of {agency}")
+        name = _name(_CA_NAME, agency)
         builder = _builder(name, name, key.public_key(), key.public_key(), _CA_LIFE)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
@@ -68,7 +71,7 @@ class Authority:
         """Make a server's key and certificate for DNS names and IP addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-        builder = self._leaf(hosts[0], key.public_key(), SERVER_LIFE, ExtendedKeyUsageOID.SERVER_AUTH)
+        builder = self._leaf(_SERVER_NAME, key.public_key(), SERVER_LIFE, ExtendedKeyUsageOID.SERVER_AUTH)
         certificate = builder.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
         return KeyPair(_private_pem(key), _pem(certificate))
 
@@ -151,8 +154,11 @@ def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def _name(common_name: str, organization: str | None = None) -> x509.Name:
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if organization is not None:
+        names.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
+    return x509.Name(names)
 
 
 def _general_name(host: str) -> x509.GeneralName:

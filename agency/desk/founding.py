@@ -1,7 +1,15 @@
-"""Founding an agency: keys, certificates, the broker's files and an empty database, in a fresh directory."""
+"""Founding an agency: keys, certificates, the broker's files and an empty database.
 
+All of it is made in a draft directory inside the home, then moved to its place: whatever fails on the way leaves the
+home as it was. The keys move first, and a move never replaces keys that are there; the database moves last, so an
+agency with one is whole. A draft that a power cut left is cleared by the next try.
+"""
+
+import contextlib
 import getpass
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from agency.broker.configuration import DESK_USER, INGEST_USER, Broker
 from agency.desk.authority import Authority, KeyPair
@@ -12,6 +20,7 @@ from appliance.events.seal import generate_sealing_key, public_sealing_key
 from appliance.events.sign import Signer
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1")
+_DRAFT = ".init"
 
 
 @dataclass(frozen=True)
@@ -30,17 +39,45 @@ class Founding:
 
 
 def found(home: Home, founding: Founding) -> None:
-    """Make the agency. The database comes last: an agency with one is whole."""
-    for directory in (home.path, home.public, home.broker):
-        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for directory in (home.keys, home.tls, home.broker / "data"):
+    """Make the agency, all or nothing."""
+    draft = Home(home.path / _DRAFT)
+    with contextlib.ExitStack() as undo:
+        for directory in reversed([path for path in (home.path, *home.path.parents) if not path.exists()]):
+            directory.mkdir(mode=0o755)
+            undo.callback(_remove_empty, directory)
+        shutil.rmtree(draft.path, ignore_errors=True)
+        undo.callback(shutil.rmtree, draft.path, ignore_errors=True)
+        _make(draft, home, founding)
+        for part in ("keys", "tls", "public", "broker", "agency.sqlite3"):
+            (draft.path / part).rename(home.path / part)
+            undo.callback(_remove, home.path / part)
+        draft.path.rmdir()
+        undo.pop_all()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):  # somebody else put something there meanwhile
+        path.rmdir()
+
+
+def _make(draft: Home, home: Home, founding: Founding) -> None:
+    for directory in (draft.path, draft.keys, draft.tls, draft.broker, draft.broker / "data"):
         directory.mkdir(mode=0o700)
-    _make_keys(home)
-    _make_certificates(home, founding)
-    _configure_broker(home, founding)
+    draft.public.mkdir(mode=0o755)
+    draft.broker.chmod(0o755)
+    _make_keys(draft)
+    _make_certificates(draft, founding)
+    _configure_broker(draft, home, founding)
     host = founding.hosts[0] if founding.hosts else _LOCAL_HOSTS[0]
     meta = {"agency": founding.agency, "host": host, "port": str(founding.port)}
-    Database.create(home.database, meta).close()
+    Database.create(draft.database, meta).close()
 
 
 def _make_keys(home: Home) -> None:
@@ -73,7 +110,7 @@ def _write_pair(home: Home, name: str, pair: KeyPair) -> None:
     write_secret(home.tls / f"{name}.pem", pair.certificate)
 
 
-def _configure_broker(home: Home, founding: Founding) -> None:
+def _configure_broker(draft: Home, home: Home, founding: Founding) -> None:
     broker = Broker(
         agency=founding.agency,
         port=founding.port,
@@ -82,5 +119,5 @@ def _configure_broker(home: Home, founding: Founding) -> None:
         ca=home.public / "ca.pem",
         user=getpass.getuser(),
     )
-    write_public(home.broker / "mosquitto.conf", broker.configuration())
-    write_public(home.broker / "acl", broker.access())
+    write_public(draft.broker / "mosquitto.conf", broker.configuration())
+    write_public(draft.broker / "acl", broker.access())
