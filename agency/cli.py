@@ -1,7 +1,8 @@
 """``card-agency``: the agency's commands (contract 2). Parses, calls one function, turns errors into one line.
 
-Data goes to standard output, words to standard error. Exit codes: 0 done, 1 the answer is no, 2 wrong use, 7 a
-service of the machine is not there (broker, database, disk), 78 bad configuration.
+Data goes to standard output, words to standard error; every failure is one line. Exit codes: 0 done, 1 the answer is
+no, 2 wrong use, 7 a service of the machine is not there (broker, database, disk), 78 bad configuration. The options
+that every command has may stand at any place: before the command, in a group (``station --json list``), after it.
 """
 
 import argparse
@@ -10,10 +11,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NoReturn, TypeAlias
 
+from agency import streams
 from agency.commands import reports, rosters, serve, setup, stations
 from agency.home import DEFAULT_HOME, Home
+from agency.values import MAX_PORT, MAX_SEQUENCE, broker_address, whole
+from appliance import __version__
 from appliance.errors import (
     CardStationError,
     ConfigError,
@@ -23,9 +27,7 @@ from appliance.errors import (
     WrongUse,
 )
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 Command = Callable[[Home, argparse.Namespace], int]
 
 _INTERRUPTED = 130
@@ -39,9 +41,11 @@ _EXIT_CODES: tuple[tuple[type[CardStationError], int], ...] = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Wrong arguments raise ``SystemExit(2)``."""
-    arguments = _parser().parse_args(argv)
+    """Run one command and return its exit code; ``--help`` and ``--version`` raise ``SystemExit(0)``."""
+    streams.mend()
+    is_verbose = "--verbose" in (sys.argv[1:] if argv is None else argv)
     try:
+        arguments = _parse(argv)
         home = Home.find(arguments.home, os.environ)
         if arguments.command is not setup.init and not _works_without_home(arguments):
             home.require()
@@ -50,11 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        streams.drop_broken_output()  # who read it has seen enough
         return 0
     except Exception as error:  # noqa: BLE001 - the outermost loop: one line, never a traceback unasked
-        return _complain(error, arguments.verbose)
+        return _complain(error, is_verbose)
     return code
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return _parser().parse_args(argv)
+    except SystemExit:
+        sys.stdout.flush()  # the help may meet a full disk too
+        raise
 
 
 def _works_without_home(arguments: argparse.Namespace) -> bool:
@@ -63,26 +75,38 @@ def _works_without_home(arguments: argparse.Namespace) -> bool:
 
 def _complain(error: Exception, is_verbose: bool) -> int:
     """Say in one line what is wrong, and return the exit code."""
+    streams.drop_broken_output()
     if is_verbose:
-        traceback.print_exception(error)
+        streams.say_line("".join(traceback.format_exception(error)).rstrip())
     for family, code in _EXIT_CODES:
         if isinstance(error, family):
-            print(f"card-agency: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+            streams.say_line(f"card-agency: {'; '.join(str(error).splitlines())}")
             return code
     if isinstance(error, OSError):
-        print(f"card-agency: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        streams.say_line(f"card-agency: {error.filename or 'the output'}: {error.strerror}")
         return 7
-    print(f"card-agency: internal error {type(error).__name__}; --verbose shows where", file=sys.stderr)
+    streams.say_line(f"card-agency: internal error {type(error).__name__}; --verbose shows where")
     return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, and takes no abbreviated options: they change their meaning as options are added."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise WrongUse(f"{' '.join(message.split())}; see '{self.prog} --help'")
 
 
 def _parser() -> argparse.ArgumentParser:
     common = _common_options(argparse.SUPPRESS)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="card-agency",
         description="The agency's side of Card Station: takes signed events, answers with receipts, reports.",
         parents=[_common_options(None)],
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_setup(commands, common)
     _add_stations(commands, common)
@@ -93,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _common_options(default: str | None) -> argparse.ArgumentParser:
-    """Return the options that stand before or after the command; after it, none given must not undo one before."""
+    """Return the options that every command has; none given at a later place must not undo one before."""
     common = argparse.ArgumentParser(add_help=False)
     home_help = f"the agency's directory; else $CARD_AGENCY_HOME, else {DEFAULT_HOME}"
     common.add_argument("--home", metavar="DIR", default=default, help=home_help)
@@ -102,28 +126,30 @@ def _common_options(default: str | None) -> argparse.ArgumentParser:
     return common
 
 
-def _add(commands: "Commands", common: argparse.ArgumentParser, name: str, command: Command) -> argparse.ArgumentParser:
+def _add(commands: Commands, common: argparse.ArgumentParser, name: str, command: Command) -> argparse.ArgumentParser:
     words = (command.__doc__ or "").strip()
-    parser = commands.add_parser(name, parents=[common], help=words.splitlines()[0], description=words)
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, parents=[common], help=words.splitlines()[0], description=words
+    )
     parser.set_defaults(command=command)
     return parser
 
 
-def _group(commands: "Commands", name: str, words: str) -> "Commands":
-    parser = commands.add_parser(name, help=words, description=words)
+def _group(commands: Commands, common: argparse.ArgumentParser, name: str, words: str) -> Commands:
+    parser: argparse.ArgumentParser = commands.add_parser(name, parents=[common], help=words, description=words)
     return parser.add_subparsers(metavar="COMMAND", required=True)
 
 
-def _add_setup(commands: "Commands", common: argparse.ArgumentParser) -> None:
+def _add_setup(commands: Commands, common: argparse.ArgumentParser) -> None:
     init = _add(commands, common, "init", setup.init)
     init.add_argument("--agency", metavar="ID", required=True, help="the agency's id, such as obec")
     host_help = "a name or address under which stations reach the broker; the first goes into grants"
     init.add_argument("--host", metavar="NAME", action="append", default=[], help=host_help)
-    init.add_argument("--port", type=int, default=8883, help="of the broker (8883)")
+    init.add_argument("--port", metavar="N", type=whole(1, MAX_PORT), default=8883, help="of the broker (8883)")
 
 
-def _add_stations(commands: "Commands", common: argparse.ArgumentParser) -> None:
-    group = _group(commands, "station", "The fleet, and enrolment by file.")
+def _add_stations(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _group(commands, common, "station", "The fleet, and enrolment by file.")
     approve = _add(group, common, "approve", stations.approve)
     approve.add_argument("request", metavar="REQUEST.json", type=Path, help="from the station")
     approve.add_argument("--grant", metavar="FILE", type=Path, help="where the grant goes; else standard output")
@@ -138,8 +164,8 @@ def _add_stations(commands: "Commands", common: argparse.ArgumentParser) -> None
     )
 
 
-def _add_rosters(commands: "Commands", common: argparse.ArgumentParser) -> None:
-    group = _group(commands, "roster", "Who belongs: import a school's list, push it to stations.")
+def _add_rosters(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _group(commands, common, "roster", "Who belongs: import a school's list, push it to stations.")
     import_ = _add(group, common, "import", rosters.import_)
     import_.add_argument("file", metavar="FILE.csv", type=Path, help="UTF-8, header citizen_id,member,name")
     import_.add_argument("--set", metavar="NAME", required=True, help="id of the set, such as school-1")
@@ -147,11 +173,11 @@ def _add_rosters(commands: "Commands", common: argparse.ArgumentParser) -> None:
     push = _add(group, common, "push", rosters.push)
     push.add_argument("--set", metavar="NAME", help="which set; may be left out where there is only one")
     push.add_argument("--station", metavar="ID", action="append", default=[], help="only to this one (all)")
-    push.add_argument("--days", type=int, default=30, help="how long it is good (30)")
+    push.add_argument("--days", metavar="N", type=whole(1, 3650), default=30, help="how long it is good (30)")
     _add_broker_option(push)
 
 
-def _add_services(commands: "Commands", common: argparse.ArgumentParser) -> None:
+def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
     _add_broker_option(_add(commands, common, "ingest", serve.ingest))
     run = _add(commands, common, "run", serve.run)
     run.add_argument("--no-broker", action="store_true", help="the broker runs elsewhere")
@@ -159,10 +185,12 @@ def _add_services(commands: "Commands", common: argparse.ArgumentParser) -> None
 
 
 def _add_broker_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--broker", metavar="HOST[:PORT]", help="where the broker is (this machine)")
+    parser.add_argument(
+        "--broker", metavar="HOST[:PORT]", type=broker_address, help="where the broker is (this machine)"
+    )
 
 
-def _add_reports(commands: "Commands", common: argparse.ArgumentParser) -> None:
+def _add_reports(commands: Commands, common: argparse.ArgumentParser) -> None:
     attendance = _add(commands, common, "attendance", reports.attendance)
     attendance.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
     attendance.add_argument("--set", metavar="NAME", help="this set only")
@@ -172,12 +200,12 @@ def _add_reports(commands: "Commands", common: argparse.ArgumentParser) -> None:
     keys_help = "directory of agency.jwks and stations.jwks (public/ of the home)"
     verify.add_argument("--keys", metavar="DIR", type=Path, help=keys_help)
     _add(commands, common, "audit", reports.audit)
-    group = _group(commands, "events", "The events that are held.")
+    group = _group(commands, common, "events", "The events that are held.")
     list_ = _add(group, common, "list", reports.list_events)
     list_.add_argument("--station", metavar="ID")
     list_.add_argument("--date", metavar="D", help="Thai calendar day, YYYY-MM-DD")
-    list_.add_argument("--limit", type=int, default=50, help="the newest so many (50)")
+    list_.add_argument("--limit", metavar="N", type=whole(1, MAX_SEQUENCE), default=50, help="the newest so many (50)")
     show = _add(group, common, "show", reports.show_event)
     show.add_argument("chain", metavar="CHAIN")
-    show.add_argument("sequence", metavar="SEQ", type=int)
+    show.add_argument("sequence", metavar="SEQ", type=whole(1, MAX_SEQUENCE))
     _add(group, common, "export", reports.export).add_argument("--station", metavar="ID")

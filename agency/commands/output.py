@@ -1,17 +1,18 @@
 """What commands have in common: data to standard output, words to standard error, progress for what takes long."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from agency.streams import say_line
 
 _QUIET_S = 2.0
 
 
 def say(words: str) -> None:
     """Tell the person something."""
-    print(words, file=sys.stderr)
+    say_line(words)
 
 
 def show_json(value: Any) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from agency.commands.output import progress, say, show_json, show_table
-from agency.commands.rosters import parse_day
 from agency.home import Home, read_jwks
+from agency.values import parse_day
 from appliance.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -53,8 +53,6 @@ def list_events(home: Home, arguments: argparse.Namespace) -> int:
     from agency.store.database import Database
     from agency.store.events import Selection, select_events
 
-    if arguments.limit < 1:
-        raise WrongUse("--limit must be 1 or more")
     day = parse_day(arguments.date, "--date") if arguments.date else None
     with Database.open(home.database) as database, database.read() as connection:
         events = select_events(connection, Selection(arguments.station, day, arguments.limit))
@@ -104,8 +102,13 @@ def verify(home: Home, arguments: argparse.Namespace) -> int:
     else:
         for problem in result.problems:
             print(f"line {problem.line}: {problem.code}: {problem.text}")
+    if not result.events:
+        say("no events in the file")
+        return 1
+    for station, when in sorted(result.revoked.items()):
+        say(f"{station} was revoked at {when}; its signatures hold, whether to believe them is yours to say")
     say(f"{result.events} events in {result.chains} chains, {len(result.problems)} problems")
-    return 1 if result.problems or not result.events else 0
+    return 1 if result.problems else 0
 
 
 def _verify(lines: TextIO, directory: Path) -> "Verification":
@@ -120,13 +123,13 @@ def _verify(lines: TextIO, directory: Path) -> "Verification":
 
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
-    """Open a file, or standard input for ``-``. Bytes that are no text only spoil their own line."""
+    """Open a file, or standard input for ``-``, without a byte order mark. Bytes that are no text spoil a line only."""
     try:
         if name == "-":
-            sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+            sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")  # type: ignore[union-attr]
             yield sys.stdin
         else:
-            with Path(name).open(encoding="ascii", errors="replace") as file:
+            with Path(name).open(encoding="utf-8-sig", errors="replace") as file:
                 yield file
     except OSError as error:
         raise WrongUse(f"cannot read {name}: {error.strerror}") from None
@@ -139,12 +142,12 @@ def audit(home: Home, arguments: argparse.Namespace) -> int:
 
     with Database.open(home.database) as database, database.read() as connection:
         result = audit_of(connection, home.public_keys(), progress("audited"))
+    clean = not result.problems
     if arguments.json:
-        clean = not result.problems
         show_json({"clean": clean, "counts": result.counts, "problems": [asdict(p) for p in result.problems]})
     else:
         for problem in result.problems:
             print(f"{problem.code}: {problem.station or '-'} {problem.place}: {problem.text}")
         print(", ".join(f"{count} {name}" for name, count in sorted(result.counts.items())))
-    say("clean" if not result.problems else f"not clean: {len(result.problems)} findings")
-    return 1 if result.problems else 0
+        print("clean" if clean else f"not clean: {len(result.problems)} findings")
+    return 0 if clean else 1

@@ -1,15 +1,14 @@
 """``card-agency roster``: import a school's list, push it to stations."""
 
 import argparse
-import re
-from datetime import date
 from typing import TYPE_CHECKING
 
 from agency.broker.topics import is_id
-from agency.clock import now_text, today
+from agency.clock import now_text
 from agency.commands.output import progress, say
 from agency.home import Home
-from appliance.errors import WrongUse
+from agency.values import parse_day
+from appliance.errors import DeliveryError, WrongUse
 
 if TYPE_CHECKING:
     from agency.desk.rosters import Person
@@ -18,23 +17,6 @@ if TYPE_CHECKING:
     from agency.store.rosters import StoredRoster
 
 _CONNECT_S = 10.0
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def parse_day(text: str | None, option: str) -> str:
-    """Return a date as YYYY-MM-DD, today's if none is given.
-
-    Raises:
-        WrongUse: it is no date.
-    """
-    if text is None:
-        return today()
-    try:
-        if not _DAY.fullmatch(text):
-            raise ValueError(text)
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise WrongUse(f"{option} must be a date, YYYY-MM-DD in the Common Era") from None
 
 
 def import_(home: Home, arguments: argparse.Namespace) -> int:
@@ -76,20 +58,22 @@ def push(home: Home, arguments: argparse.Namespace) -> int:
     """Sign the newest roster of a set and have the broker keep it for the stations."""
     from agency.store.database import Database
 
-    if not 1 <= arguments.days <= 3650:
-        raise WrongUse("--days must be 1 to 3650")
     with Database.open(home.database) as database:
         document, stations = _sign(home, database, arguments)
         if not stations:
             say("no station is enrolled yet; a station gets this roster with its grant")
             return 0
-        _publish(home, database, arguments, document, stations)
+        try:
+            _publish(home, database, arguments, document, stations)
+        except DeliveryError as error:
+            words = f"roster document {document.version} is kept; push again to send it"
+            raise DeliveryError(f"{error}; {words}") from error
     say(f"pushed roster document {document.version} to {len(stations)} stations; good until {document.expires_at}")
     return 0
 
 
 def _sign(home: Home, database: "Database", arguments: argparse.Namespace) -> "tuple[StoredDocument, list[str]]":
-    from agency.desk.documents import EVERY_STATION, sign_roster
+    from agency.desk.documents import EVERY_STATION, roster_document
     from agency.store.stations import approved_stations
     from appliance.events.sign import Signer
 
@@ -100,7 +84,7 @@ def _sign(home: Home, database: "Database", arguments: argparse.Namespace) -> "t
         if unknown:
             raise WrongUse(f"no approved station {', '.join(unknown)}; 'card-agency station list' shows all")
         audience = tuple(sorted(set(arguments.station))) or EVERY_STATION
-        document = sign_roster(connection, roster, audience, arguments.days, Signer(home.key("document")))
+        document = roster_document(connection, roster, audience, arguments.days, Signer(home.key("document")))
     return document, sorted(set(arguments.station)) or approved
 
 

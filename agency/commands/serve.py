@@ -11,7 +11,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from agency.home import Home
-from appliance.errors import DeliveryError, WrongUse
+from agency.values import BrokerAddress
+from appliance.errors import DeliveryError
 
 if TYPE_CHECKING:
     from agency.broker.client import Login
@@ -39,21 +40,15 @@ def stop_on_signal() -> threading.Event:
     return stop
 
 
-def login(home: Home, meta: Mapping[str, str], user: str, broker: str | None) -> "Login":
-    """Return how one of the agency's own users reaches the broker: this machine's, unless ``HOST[:PORT]`` is given.
-
-    Raises:
-        WrongUse: that is no ``HOST[:PORT]``.
-    """
+def login(home: Home, meta: Mapping[str, str], user: str, broker: BrokerAddress | None) -> "Login":
+    """Return how one of the agency's own users reaches the broker: this machine's, unless another is given."""
     from agency.broker.client import Login
 
-    host, _, port = (broker or "127.0.0.1").partition(":")
-    if not host or not (port or "1").isdecimal() or not 1 <= int(port or 1) <= 65535:
-        raise WrongUse("--broker must be HOST or HOST:PORT")
+    where = broker or BrokerAddress("127.0.0.1", None)
     return Login(
         user=user,
-        host=host,
-        port=int(port or meta["port"]),
+        host=where.host,
+        port=where.port or int(meta["port"]),
         ca=home.public / "ca.pem",
         certificate=home.tls / f"{user}.pem",
         key=home.tls / f"{user}.key",
@@ -96,7 +91,7 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
     start_log(arguments.verbose)
     stop = stop_on_signal()
     options = ["--home", str(home.path), *(["--verbose"] if arguments.verbose else [])]
-    options += ["--broker", arguments.broker] if arguments.broker else []
+    options += ["--broker", str(arguments.broker)] if arguments.broker else []
     programs = [Program("ingest", (sys.executable, "-m", "agency", "ingest", *options))]
     if not arguments.no_broker:
         programs.insert(0, Program("mosquitto", (_mosquitto(), "-c", str(home.broker / "mosquitto.conf"))))

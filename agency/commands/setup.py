@@ -6,9 +6,8 @@ import re
 from agency.broker.topics import is_id
 from agency.commands.output import say
 from agency.home import Home
+from agency.values import is_host
 from appliance.errors import WrongUse
-
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?|::1")
 
 
 def init(home: Home, arguments: argparse.Namespace) -> int:
@@ -17,10 +16,8 @@ def init(home: Home, arguments: argparse.Namespace) -> int:
 
     if not is_id(arguments.agency):
         raise WrongUse("--agency must be 1 to 63 of a-z, 0-9 and '-', and not start with '-'")
-    if not all(_HOST.fullmatch(host) for host in arguments.host):
+    if not all(map(is_host, arguments.host)):
         raise WrongUse("--host must be a DNS name or an IP address")
-    if not 1 <= arguments.port <= 65535:
-        raise WrongUse("--port must be 1 to 65535")
     if re.search(r"\s", str(home.path)):
         raise WrongUse(f"{home.path} has a space in it, which mosquitto's configuration cannot hold")
     if home.is_taken():

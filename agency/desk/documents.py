@@ -5,13 +5,42 @@ from datetime import UTC, datetime, timedelta
 from agency.broker.client import BrokerClient
 from agency.broker.topics import topic
 from agency.store.database import Connection
-from agency.store.documents import StoredDocument, next_document_version, put_document
+from agency.store.documents import StoredDocument, list_documents, next_document_version, put_document
 from agency.store.rosters import StoredRoster
+from appliance.errors import VerificationError
 from appliance.events.document import Document
-from appliance.events.sign import Signer
+from appliance.events.sign import DOCUMENT_TYPE, KeySet, Signer
 
 EVERY_STATION = ("*",)
 _PUBACK_S = 10.0
+
+
+def roster_document(
+    connection: Connection, roster: StoredRoster, audience: tuple[str, ...], days: int, signer: Signer
+) -> StoredDocument:
+    """Return the kept document of a roster if it still serves, else sign the next version.
+
+    It serves if it is the newest for each station of this audience (a station takes no lower version), the signature
+    holds, and it is good for at most ``days`` more and at least half of that: who pushes again to renew gets a new one.
+    """
+    newest = next((d for d in reversed(list_documents(connection)) if _meets(d, audience)), None)
+    if newest and (newest.roster, newest.audience) == (roster.version, audience) and _serves(newest, days, signer):
+        return newest
+    return sign_roster(connection, roster, audience, days, signer)
+
+
+def _meets(document: StoredDocument, audience: tuple[str, ...]) -> bool:
+    """Say whether a roster document is for any station of an audience."""
+    return document.kind == "roster" and ("*" in audience or any(map(document.is_for, audience)))
+
+
+def _serves(document: StoredDocument, days: int, signer: Signer) -> bool:
+    try:
+        KeySet([signer.public("document")]).verify(document.jws, DOCUMENT_TYPE, "document")
+    except VerificationError:
+        return False
+    left = datetime.fromisoformat(document.expires_at) - datetime.now(UTC)
+    return timedelta(days=days) / 2 <= left <= timedelta(days=days)
 
 
 def sign_roster(

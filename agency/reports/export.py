@@ -36,11 +36,13 @@ class Verification:
     Args:
         events: lines read.
         chains: how many chains.
+        revoked: stations that signed events with a key that was revoked, and when it was.
         problems: in order of lines.
     """
 
     events: int = 0
     chains: int = 0
+    revoked: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -62,7 +64,7 @@ def verify_export(
         result.events += 1
         progress(result.events)
         try:
-            finding = _inspect(jws, ring, rules)
+            finding = _inspect(jws, ring, rules, result.revoked)
         except VerificationError as error:
             result.problems.append(Problem(number, "signature", str(error)))
             continue
@@ -75,8 +77,10 @@ def verify_export(
     return result
 
 
-def _inspect(jws: str, ring: KeyRing, rules: Rules) -> Finding:
+def _inspect(jws: str, ring: KeyRing, rules: Rules, revoked: dict[str, str]) -> Finding:
     key, event = ring.open(jws)
+    if key.revoked_at:
+        revoked[key.station] = str(key.revoked_at)
     code = fault(event, key.station, rules)
     return Finding(jws, jws_hash(jws), key.station, key.kid, position_of(event), event, code)
 

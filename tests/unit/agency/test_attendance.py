@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import sqlite3
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
+from agency.clock import today
 from agency.reports.attendance import Line, as_csv, as_json
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import DAY, MORNING, Pupil, Ran, roster_csv
@@ -93,7 +94,7 @@ def test_the_day_is_the_thai_one(office: Office) -> None:
     thai = late.astimezone(MORNING.tzinfo)
     (row,) = rows(office.desk.run("attendance", "--date", thai.date().isoformat()))
     assert row["first_in"] == thai.strftime("%H:%M:%S")
-    assert rows(office.desk.run("attendance", "--date", "2026-11-30")) == []
+    assert rows(office.desk.run("attendance", "--date", "2026-11-16")) == []
 
 
 def test_only_the_newest_roster_of_a_set_counts(school: Office) -> None:
@@ -118,9 +119,21 @@ def test_an_edited_event_is_left_out_and_told(school: Office) -> None:
     assert "P0001" not in ran.out
 
 
-@pytest.mark.parametrize("date", ["2026-13-01", "23/11/2026", "today", "20261123"])
-def test_a_date_that_is_none_is_wrong_use(office: Office, date: str) -> None:
-    assert office.desk.run("attendance", "--date", date).code == 2
+@pytest.mark.parametrize("text", ["2026-13-01", "23/11/2026", "today", "20261123", "2569-02-29", "๒๕๖๙-๑๑-๒๓"])
+def test_a_date_that_is_none_is_wrong_use(office: Office, text: str) -> None:
+    assert office.desk.run("attendance", "--date", text).code == 2
+
+
+@pytest.mark.parametrize("command", [("attendance",), ("events", "list")])
+def test_a_day_that_has_not_come_is_wrong_use(office: Office, command: tuple[str, ...]) -> None:
+    now = date.fromisoformat(today())
+    assert office.desk.run(*command, "--date", now + timedelta(days=1)).code == 0
+    late = office.desk.run(*command, "--date", now + timedelta(days=2))
+    assert (late.code, late.out) == (2, "")
+    assert "later than tomorrow" in late.err
+    buddhist = office.desk.run(*command, "--date", "2569-11-23")
+    assert (buddhist.code, buddhist.err.count("\n")) == (2, 1)
+    assert "looks Buddhist; in the Common Era it is 2026: 2026-11-23" in buddhist.err
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+66", "-1", "@SUM(A1)", "\t=1", "\r=1", "|calc", "%x"])

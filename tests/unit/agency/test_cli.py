@@ -11,6 +11,7 @@ from agency.broker.configuration import Broker
 from agency.cli import main
 from agency.home import Home
 from agency.store.database import Database, DatabaseError
+from appliance import __version__
 from tests.unit.agency.fleet import AGENCY, Desk
 
 EVERY_COMMAND = [
@@ -42,11 +43,30 @@ def test_every_command_explains_itself(command: list[str], capsys: pytest.Captur
     assert "usage: card-agency" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [[], ["nonsense"], ["station"], ["events", "show", "x", "y"], ["init"]])
-def test_wrong_arguments_end_with_2(command: list[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(command)
-    assert ended.value.code == 2
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["nonsense"],
+        ["station"],
+        ["events", "show", "x", "y"],
+        ["events", "show", "x", "99999999999999999999"],
+        ["events", "show", "x", "0"],
+        ["events", "list", "--limit", "99999999999999999999999"],
+        ["events", "list", "--limit", "9" * 5000],
+        ["events", "list", "--limit", "-1"],
+        ["events", "list", "--lim", "5"],
+        ["audit", "--verb"],
+        ["init"],
+        ["init", "--agency", "a", "--po", "1"],
+    ],
+)
+def test_wrong_arguments_end_with_2_and_one_line(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("card-agency: ")
+    assert "--help'" in said.err
+    assert (said.err.count("\n"), said.out) == (1, "")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +93,19 @@ def test_options_may_stand_before_the_command(desk: Desk, capsys: pytest.Capture
     assert capsys.readouterr().out == "[]\n"
 
 
+def test_options_may_stand_in_a_group(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["station", "--json", "--home", str(desk.home.path), "list"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+    assert main(["--json", "events", "--home", str(desk.home.path), "--verbose", "list"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"card-agency {__version__}\n")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -80,6 +113,15 @@ def test_options_may_stand_before_the_command(desk: Desk, capsys: pytest.Capture
         ("--agency", "a", "--port", "0"),
         ("--agency", "a", "--host", "a b"),
         ("--agency", "a", "--host", "x\ny"),
+        ("--agency", "a", "--host", "a..b"),
+        ("--agency", "a", "--host", "a."),
+        ("--agency", "a", "--host", ""),
+        ("--agency", "a", "--host", "-a.b"),
+        ("--agency", "a", "--host", "a-.b"),
+        ("--agency", "a", "--host", "a" * 64),
+        ("--agency", "a", "--host", ".".join(["a" * 63] * 4)),
+        ("--agency", "a", "--host", "1.2.3.999"),
+        ("--agency", "a", "--host", "fe80::1%eth0"),
     ],
 )
 def test_an_agency_that_cannot_be_is_not_made(
@@ -156,7 +198,7 @@ def test_a_closed_pipe_is_no_error(desk: Desk) -> None:
     assert (ran.returncode, ran.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("broker", [":1", "host:x", "host:0", "host:70000"])
+@pytest.mark.parametrize("broker", [":1", ":::", "host:", "host:x", "host:0", "host:70000", "a..b", "host:๑"])
 def test_a_broker_that_cannot_be_is_wrong_use(desk: Desk, broker: str) -> None:
     assert desk.run("ingest", "--broker", broker).code == 2
 
@@ -173,11 +215,10 @@ def test_the_broker_is_told_what_matters(tmp_path: Path) -> None:
         "set_tcp_nodelay true",
         "tls_version tlsv1.2",
         "max_packet_size 262144",
-        "message_size_limit 262144",
         "persistence true",
         "autosave_interval 60",
         "log_dest stderr",
         "user nobody",
     }
-    assert not any("websockets" in line or line == "max_queued_messages 0" for line in lines)
+    assert not any("websockets" in line or line == "max_queued_messages 0" or "message_size" in line for line in lines)
     assert all("%u" in line for line in broker.access().splitlines() if line.startswith("pattern"))

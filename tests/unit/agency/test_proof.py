@@ -3,6 +3,8 @@
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,17 +105,39 @@ def test_the_words_name_lines_too_and_an_empty_file_proves_nothing(held: Office)
     file = held.folder / "e.jws"
     file.write_text("\n".join(exported(held)[1:]), "utf-8")
     assert "line 1: gap: 1 to 1 are missing" in held.desk.run("verify", file).out
-    file.write_text("", "utf-8")
-    assert held.desk.run("verify", file).code == 1
+    file.write_text("\n", "utf-8")
+    empty = held.desk.run("verify", file)
+    assert (empty.code, empty.err) == (1, "no events in the file\n")
     assert held.desk.run("verify", held.folder / "none").code == 2
+
+
+def test_a_mark_at_the_start_of_an_export_spoils_nothing(held: Office) -> None:
+    file = held.folder / "e.jws"
+    file.write_text("\n".join(exported(held)), "utf-8-sig")
+    assert held.desk.run("verify", file).code == 0
+    command = [sys.executable, "-m", "agency", "verify", "-", "--home", str(held.desk.home.path)]
+    ran = subprocess.run(command, input=file.read_bytes(), capture_output=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, b"6 events in 1 chains, 0 problems\n")
+
+
+def test_an_export_of_a_revoked_station_says_so(held: Office) -> None:
+    lines = exported(held)
+    assert "revoked" not in verified(held, lines).err
+    held.desk.run("station", "revoke", "bkk-001")
+    (key,) = held.desk.run("station", "show", "bkk-001", "--json").json()["keys"]
+    ran = verified(held, lines)
+    assert (ran.code, ran.json()["revoked"]) == (0, {"bkk-001": key["revoked_at"]})
+    assert f"bkk-001 was revoked at {key['revoked_at']}" in ran.err
 
 
 def test_a_clean_store_is_clean(held: Office) -> None:
     held.desk.import_roster([Pupil.make(1)], held.folder)
     keep_document(held)
     ran = held.desk.run("audit")
-    assert (ran.code, ran.err) == (0, "clean\n")
-    assert "1 chains, 1 documents, 6 events" in ran.out
+    assert (ran.code, ran.err) == (0, "")
+    counts, last = ran.out.splitlines()
+    assert "1 chains, 1 documents, 6 events" in counts
+    assert last == "clean"
     parsed = held.desk.run("audit", "--json").json()
     assert (parsed["clean"], parsed["problems"]) == (True, [])
 
@@ -157,6 +181,7 @@ def test_gaps_are_findings(office: Office) -> None:
     ran = office.desk.run("audit")
     assert ran.code == 1
     assert "2 to 3 are not held" in ran.out
+    assert ran.out.splitlines()[-1] == "not clean: 1 findings"
 
 
 def test_events_are_listed_by_station_and_day(held: Office) -> None:

@@ -163,8 +163,78 @@ def test_a_push_must_say_what_and_to_whom(office: Office) -> None:
         assert desk.run("roster", "push", *wrong).code == 2
 
 
+def test_a_buddhist_date_of_a_roster_is_told_in_the_common_era(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "r.csv"
+    file.write_text(roster_csv(PUPILS), "utf-8")
+    ran = desk.run("roster", "import", file, "--set", "s", "--as-of", "2569-01-01")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "2026-01-01" in ran.err
+
+
+def versions(desk: Desk) -> list[tuple[int, int]]:
+    with sqlite3.connect(desk.home.database) as connection:
+        return connection.execute("SELECT version, roster FROM document ORDER BY version").fetchall()
+
+
+def test_unchanged_members_are_pushed_in_the_document_that_is_kept(desk: Desk, tmp_path: Path) -> None:
+    desk.import_roster(PUPILS[:1], tmp_path)
+    for _ in range(3):
+        assert desk.run("roster", "push").code == 0
+    assert versions(desk) == [(1, 1)]
+    assert desk.run("roster", "push", "--days", 7).code == 0  # shorter than what is kept
+    assert desk.run("roster", "push", "--days", 365).code == 0  # a renewal
+    assert versions(desk) == [(1, 1), (2, 1), (3, 1)]
+    desk.import_roster(PUPILS[:2], tmp_path)
+    desk.run("roster", "push", "--days", 365)
+    assert versions(desk)[3:] == [(4, 2)]
+
+
 @pytest.mark.parametrize(
-    "wrong", [("--set", "School 1"), ("--set", "s", "--as-of", "2569-99-01"), ("--set", "s", "--as-of", "x")]
+    "statement",
+    ["UPDATE document SET expires_at='2026-01-01T00:00:00+00:00'", "UPDATE document SET jws=jws||'A'"],
+)
+def test_a_document_that_expired_or_was_edited_is_not_pushed_again(desk: Desk, tmp_path: Path, statement: str) -> None:
+    desk.import_roster(PUPILS[:1], tmp_path)
+    desk.run("roster", "push")
+    with sqlite3.connect(desk.home.database) as connection:
+        connection.execute(statement)
+    desk.run("roster", "push")
+    assert versions(desk) == [(1, 1), (2, 1)]
+
+
+def test_pushes_that_reach_no_broker_keep_one_document_and_say_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agency.commands.rosters._CONNECT_S", 0.3)
+    office.desk.import_roster(PUPILS[:1], office.folder)
+    for wrong in (":::", "host:0"):
+        assert office.desk.run("roster", "push", "--broker", wrong).code == 2
+    assert versions(office.desk) == []
+    for _ in range(3):
+        ran = office.desk.run("roster", "push", "--broker", "127.0.0.1:1")
+        assert (ran.code, ran.err.count("\n")) == (7, 1)
+        assert "roster document 1 is kept; push again" in ran.err
+    assert versions(office.desk) == [(1, 1)]
+
+
+def test_a_document_for_one_station_does_not_serve_all_nor_the_other_way(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agency.commands.rosters._CONNECT_S", 0.1)
+    office.desk.import_roster(PUPILS[:1], office.folder)
+    for options in ((), ("--station", "bkk-001"), ()):
+        office.desk.run("roster", "push", "--broker", "127.0.0.1:1", *options)
+    assert versions(office.desk) == [(1, 1), (2, 1), (3, 1)]  # a station takes no lower version than it has
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--set", "School 1"),
+        ("--set", "s", "--as-of", "2569-99-01"),
+        ("--set", "s", "--as-of", "x"),
+        ("--set", "s", "--as-of", "2569-01-01"),
+    ],
 )
 def test_wrong_options_of_an_import_are_wrong_use(desk: Desk, tmp_path: Path, wrong: tuple[str, ...]) -> None:
     file = tmp_path / "r.csv"

@@ -92,6 +92,6 @@ def test_a_client_without_its_key_says_so(desk: Desk) -> None:
 def test_a_client_without_a_broker_does_not_wait_for_ever(desk: Desk) -> None:
     client = BrokerClient(login(desk))
     client.start()
-    with pytest.raises(DeliveryError, match="no broker at 127.0.0.1:1"):
+    with pytest.raises(DeliveryError, match=r"no broker at 127\.0\.0\.1:1"):
         client.wait_connected(0.2)
     client.stop(0)
