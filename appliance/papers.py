@@ -4,7 +4,6 @@
 """
 
 from pathlib import Path
-from typing import Any
 
 from appliance.errors import ConfigError, NotEnrolled, SigningError, VerificationError
 from appliance.events import strict_json
@@ -33,7 +32,10 @@ def event_key(state: Path) -> tuple[KeySet, str]:
 def agency_keys(state: Path) -> list[Jwk]:
     """Return the agency's public keys. Raises NotEnrolled, ConfigError."""
     try:
-        keys: list[Any] = strict_json.decode_object((state / AGENCY_KEYS).read_bytes())["keys"]
+        keys: list[Jwk] = strict_json.decode_object((state / AGENCY_KEYS).read_bytes())["keys"]
+        if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+            raise VerificationError("not a JWK set")
+        KeySet(keys)
     except FileNotFoundError:
         raise NotEnrolled("this station holds no keys of an agency") from None
     except (OSError, KeyError, VerificationError) as error:

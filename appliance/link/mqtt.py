@@ -25,6 +25,9 @@ MAX_IN_FLIGHT = 20
 SESSION_EXPIRY_S = 86_400
 NO_MATCHING_SUBSCRIBERS = 0x10
 SESSION_TAKEN_OVER = 0x8E
+_NO_LIMIT_BYTES = 256 << 20  # what MQTT can say at all
+_PACKET_OVERHEAD_BYTES = 32
+
 _log = logging.getLogger(__name__)
 
 _NOT_QUEUED = (MQTTErrorCode.MQTT_ERR_QUEUE_SIZE, MQTTErrorCode.MQTT_ERR_PAYLOAD_SIZE)
@@ -104,6 +107,7 @@ class MqttLine:
         self._address = address
         self._wake = wake
         self._happenings: deque[Happening] = deque()
+        self._max_packet_bytes = _NO_LIMIT_BYTES
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=address.client_id,
@@ -152,7 +156,13 @@ class MqttLine:
         self._client.subscribe([(topic, 1) for topic in topics])
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
-        """Hand a message to paho, QoS 1; return its number, None where paho takes no more now."""
+        """Hand a message to paho, QoS 1; return its number, None where paho takes no more now.
+
+        The broker hangs up on a message over its limit, and paho would send it again for ever: it is not taken.
+        """
+        if len(payload) + len(topic) + _PACKET_OVERHEAD_BYTES > self._max_packet_bytes:
+            _log.error("a message of %d bytes to %s is over the broker's limit", len(payload), topic)
+            return None
         info = self._client.publish(topic, payload, qos=1, retain=retain)
         return None if info.rc in _NOT_QUEUED else info.mid
 
@@ -174,6 +184,7 @@ class MqttLine:
             self._note(Disconnected(reason.value, str(reason)))
             return
         allowed = getattr(properties, "ReceiveMaximum", MAX_IN_FLIGHT)
+        self._max_packet_bytes = getattr(properties, "MaximumPacketSize", _NO_LIMIT_BYTES)
         self._note(Connected(max(1, min(MAX_IN_FLIGHT, allowed))))
 
     def _on_disconnect(
@@ -197,7 +208,7 @@ def _tls(address: Address) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=str(address.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(str(address.certificate), str(address.key))
+        context.load_cert_chain(str(address.certificate), str(address.key), password="")  # or OpenSSL asks a terminal
     except OSError as error:  # ssl.SSLError is one too
         raise DeliveryError(
             f"TLS files are not usable ({error.strerror or error}): run 'card-station enrol', or mend [link]"

@@ -1,14 +1,18 @@
 """The retained status of the station (contract 6). Never anything of a citizen: counts, states, versions."""
 
 import json
+import logging
 from datetime import datetime
 from typing import Any
 
+from appliance.errors import VerificationError
 from appliance.events import strict_json
 from appliance.events.schema import STATUS
 from appliance.outbox.delivery import Delivery
 
 STALE_S = 180.0
+
+_log = logging.getLogger(__name__)
 
 
 def will(boot: int, since: datetime) -> bytes:
@@ -51,5 +55,14 @@ def status(delivery: Delivery, boot: int, now: datetime, monotonic_s: float, ala
         "tallies": delivery.tallies(now.date().isoformat()),
         "alarms": sorted(alarms),
     }
-    STATUS.check(result)
+    try:
+        STATUS.check(result)
+    except VerificationError as error:  # what the station said does not fit; the link still has its own word
+        _log.error("the station's state is not said: %s", error)
+        return {"state": "degraded", "boot": boot, "since": now.isoformat(timespec="seconds"), **_own(result)}
     return result
+
+
+def _own(result: dict[str, Any]) -> dict[str, Any]:
+    alarms = sorted({*result["alarms"], "bad_station_state"})
+    return {**{name: result[name] for name in ("backlog", "last_receipt", "tallies")}, "alarms": alarms}

@@ -52,11 +52,11 @@ class Window:
             self._again_at_s = now_s + self._patience_s
         return True
 
-    def received(self, through: int, size: int, min_gap_ms: int) -> None:
+    def received(self, through: int, size: int, min_gap_ms: int, now_s: float) -> None:
         """Note a receipt."""
         if through != self.through:
             self._patience_s = FIRST_PATIENCE_S
-            self._again_at_s = None
+            self._again_at_s = now_s + self._patience_s if self._sent > through else None
         if through < self.through:  # the agency restored a backup
             self._sent = through
         self.through, self.size, self.min_gap_s = through, size, min_gap_ms / 1000

@@ -23,6 +23,7 @@ from appliance.ports import Attendance, Moment
 DATABASE_NAME = "station.db"
 PATIENCE_S = 2.0  # a person is standing there
 _PAGE_ROWS = 200
+_PROBE_BYTES = 16 * 1024  # larger than any event
 _ROW = "SELECT sequence, chain, type, time, hash, jws FROM event"
 
 
@@ -101,6 +102,17 @@ class Outbox:
                 self._remember(visit, position.sequence)
         self._on_append()
         return position.sequence
+
+    def probe(self) -> None:
+        """Find out whether an event would find room, without leaving one. Raises StoreError."""
+        with database.translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                row = (self.head().sequence, "", "", "", None, "", "x" * _PROBE_BYTES)
+                self._db.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            finally:
+                if self._db.in_transaction:  # a full database has ended it already
+                    self._db.execute("ROLLBACK")
 
     def _remember(self, visit: Attendance, sequence: int) -> None:
         at = visit.at

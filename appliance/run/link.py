@@ -113,7 +113,7 @@ class Link:
             standing = self._delivery.standing()
             if receipt and receipt.through == standing.through and not standing.frozen:
                 self._alarms.discard("nobody_listens")
-                self._window.received(standing.through, receipt.window, receipt.min_gap_ms)
+                self._window.received(standing.through, receipt.window, receipt.min_gap_ms, time.monotonic())
                 if receipt.missing and not message.is_retained:
                     self._window.resend_from(receipt.missing[0][0])
             if standing.frozen:
@@ -143,7 +143,9 @@ class Link:
         boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
         said = link_status.status(self._delivery, self._boot, _now(), boot_s, self._alarms | self._inbox.alarms)
         if _without_ages(said) != _without_ages(self._said):
-            self._line.publish(f"{self._prefix}status", strict_json.encode(said), retain=True)
+            mid = self._line.publish(f"{self._prefix}status", strict_json.encode(said), retain=True)
+            if mid is None:
+                return
         self._said = said
 
     def _alarm_if(self, is_raised: bool, name: str) -> None:

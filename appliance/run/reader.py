@@ -11,9 +11,9 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from appliance import errors
 from appliance.cards.thai_id import Field, Reading
@@ -23,6 +23,8 @@ from appliance.run.worker import unpack_insertion, unpack_reading
 
 READ_DEADLINE_S = 5.0
 GRACE_S = 3.0
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -46,37 +48,36 @@ class WorkerReader:
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return a new insertion, or None after ``timeout_s``. Raises ReaderUnavailable."""
-        found = self._ask({"do": "wait_card", "timeout_s": timeout_s}, timeout_s + GRACE_S)["insertion"]
-        return unpack_insertion(found) if found else None
+        return self._ask({"do": "wait_card", "timeout_s": timeout_s}, timeout_s + GRACE_S, _insertion)
 
     def read(self, fields: Sequence[Field]) -> Reading:
         """Read ``fields`` of the card that is in, all or nothing. Raises CardError, ReaderUnavailable."""
         request = {"do": "read", "fields": [field.symbol for field in fields]}
-        try:
-            return unpack_reading(self._ask(request, self._read_deadline_s)["reading"])
-        except TimeoutError:
-            raise CardDeadline(f"no whole answer within {self._read_deadline_s} s") from None
+        return self._ask(request, self._read_deadline_s, lambda answer: unpack_reading(answer["reading"]))
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
-        return bool(self._ask({"do": "wait_removed", "timeout_s": timeout_s}, timeout_s + GRACE_S)["removed"])
+        request = {"do": "wait_removed", "timeout_s": timeout_s}
+        return self._ask(request, timeout_s + GRACE_S, lambda answer: bool(answer["removed"]))
 
     def close(self) -> None:
         """End the worker."""
         self._kill()
 
-    def _ask(self, request: dict[str, Any], deadline_s: float) -> dict[str, Any]:
+    def _ask(self, request: dict[str, Any], deadline_s: float, take: Callable[[dict[str, Any]], T]) -> T:
+        """Return what ``take`` finds in the answer; a worker that gives none, or one of another shape, is replaced."""
         try:
             answer = self._exchange(request, time.monotonic() + deadline_s)
-        except (TimeoutError, OSError, ValueError) as error:
+            if "error" not in answer:
+                return take(answer)
+            failure = _error(answer)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # TimeoutError is an OSError
             self._kill()
             _log.warning("reader worker killed during %s: %s", request["do"], type(error).__name__)
             if isinstance(error, TimeoutError) and request["do"] == "read":
-                raise
+                raise CardDeadline(f"no whole answer within {deadline_s} s") from None
             raise CardServiceDown("the reader worker gave no answer and was started anew") from None
-        if "error" in answer:
-            raise _error(answer)
-        return answer
+        raise failure
 
     def _exchange(self, request: dict[str, Any], end_s: float) -> dict[str, Any]:
         if self._worker is None or self._worker.poll() is not None:
@@ -117,11 +118,17 @@ class WorkerReader:
                 worker.wait(1.0)
 
 
+def _insertion(answer: dict[str, Any]) -> Insertion | None:
+    found = answer["insertion"]
+    return unpack_insertion(found) if found else None
+
+
 def _error(answer: dict[str, Any]) -> errors.CardError | errors.ReaderUnavailable:
+    """Return the error that the worker met. Raises KeyError, TypeError where it names none."""
     if answer["error"] == CardRefused.__name__:
-        return CardRefused(answer["sw"])
-    kind = getattr(errors, answer["error"])
-    assert issubclass(kind, errors.CardError | errors.ReaderUnavailable)
-    error = kind(answer["message"])
-    assert isinstance(error, errors.CardError | errors.ReaderUnavailable)
-    return error
+        return CardRefused(int(answer["sw"]))
+    kind = vars(errors)[answer["error"]]
+    if not issubclass(kind, errors.CardError | errors.ReaderUnavailable):
+        raise TypeError(answer["error"])
+    found: errors.CardError | errors.ReaderUnavailable = kind(answer["message"])
+    return found

@@ -9,13 +9,15 @@ import os
 import resource
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.config import Settings
 from appliance.errors import CardStationError, ConfigError, NotEnrolled, ReaderUnavailable, StoreError
 from appliance.flow import serve
-from appliance.panel.screens import Screen, State
+from appliance.panel.screens import Button, Screen, State
+from appliance.ports import Panel
 from appliance.run import lock
 from appliance.run.notify import SystemdNotifier
 from appliance.run.stop import StopSignal
@@ -60,40 +62,44 @@ class Station:
     def __init__(self, parts: "Parts", stop: StopSignal) -> None:
         self._parts = parts
         self._stop = stop
+        self._panel = _Remembering(parts.panel)
+        self._world = replace(parts.world, panel=self._panel)
         self._notifier = SystemdNotifier()
+        self._failures = 0
         self._said: dict[str, object] = {}
         self._said_s = 0.0
         self._since = ""
-        self._trouble: Screen | None = None
 
     def run(self) -> None:
         """Serve one after the other."""
-        failures = 0
         self._notifier.ready(f"serving {self._parts.profile.id}")
         while not self._stop.is_set:
             try:
-                serve(self._parts.world, self._parts.profile, self._keep_waiting)
-                failures = 0
-            except ReaderUnavailable as error:
-                self._say(type(error).__name__)
-                self._wait(State.NO_READER, error, RETRY_S[min(failures, len(RETRY_S) - 1)])
-                failures += 1
+                self._serve_one()
             except StoreError as error:
                 self._wait_until_durable(error)
         self._notifier.stopping()
 
+    def _serve_one(self) -> None:
+        try:
+            serve(self._world, self._parts.profile, self._keep_waiting)
+            self._failures = 0
+        except ReaderUnavailable as error:
+            self._say(type(error).__name__)
+            self._wait(State.NO_READER, error, RETRY_S[min(self._failures, len(RETRY_S) - 1)])
+            self._failures += 1
+
     def _keep_waiting(self) -> bool:
-        self._trouble = None
+        self._failures = 0
         self._notifier.alive()
         self._say("ok")
         return not self._stop.is_set
 
     def _wait(self, state: State, error: CardStationError, wait_s: float) -> None:
         screen = Screen(state, code=error.code)
-        if screen != self._trouble:  # said once, not with every attempt: it sounds
+        if screen != self._panel.last:  # said once, not with every attempt: it sounds
             _log.warning("%s: %s", error.code, error)
-            self._parts.panel.show(screen)
-        self._trouble = screen
+            self._panel.show(screen)
         _sleep(wait_s, self._stop, self._notifier)
 
     def _wait_until_durable(self, error: StoreError) -> None:
@@ -101,6 +107,7 @@ class Station:
         while not self._stop.is_set:
             self._wait(State.CANNOT_STORE, error, RETRY_S[-1])
             try:
+                self._parts.outbox.probe()
                 self._said_s = 0.0
                 self._say("ok")
             except StoreError as still:
@@ -117,6 +124,21 @@ class Station:
             self._since = self._parts.world.clock.now().time.isoformat(timespec="seconds")
         self._parts.outbox.say({**said, "since": self._since, "monotonic_s": now_s})
         self._said, self._said_s = said, now_s
+
+
+class _Remembering:
+    """The panel, and what it was last told (``ports.Panel``)."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+        self.last: Screen | None = None
+
+    def show(self, screen: Screen) -> None:
+        self.last = screen
+        self._panel.show(screen)
+
+    def pressed(self) -> Button | None:
+        return self._panel.pressed()
 
 
 def show_bad_config(runtime: Path) -> None:

@@ -66,7 +66,7 @@ class ThaiCard:
         self.log.append(command)
         if command[:4] == b"\x00\xa4\x04\x00":
             self._is_selected = command[5:] == _MOI
-            self._pending = bytes(10)
+            self._pending = bytes(10) if self._is_selected else b""
             return b"\x61\x0a" if self._is_selected else b"\x6a\x82"
         if command[:4] == b"\x00\xc0\x00\x00" and len(command) == 5:
             data, self._pending = self._pending[: command[4] or 256], b""

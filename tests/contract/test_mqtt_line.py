@@ -282,9 +282,6 @@ def test_another_station_disturbs_nobody_though_it_takes_our_name(bench: Bench) 
     assert ours.all(Disconnected) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="link/mqtt.py publish: CONNACK's Maximum Packet Size is ignored; paho sends it again for ever"
-)
 def test_a_message_over_the_broker_s_limit_does_not_block_what_comes_after_it(bench: Bench) -> None:
     ingest = bench.agency("agency-ingest", "cs/1/obec/+/event")
     ours = bench.connected()

@@ -31,14 +31,14 @@ def test_a_puback_clears_nothing() -> None:
 def test_a_receipt_ends_the_resending() -> None:
     window = connected()
     window.published(last=3, mid=1, now_s=0)
-    window.received(through=3, size=100, min_gap_ms=0)
+    window.received(through=3, size=100, min_gap_ms=0, now_s=0)
     assert window.next_after(head=3, now_s=10 * FIRST_PATIENCE_S) is None
 
 
 def test_a_new_connection_starts_from_the_first_uncovered_event() -> None:
     window = connected()
     window.published(last=3, mid=1, now_s=0)
-    window.received(through=1, size=100, min_gap_ms=0)
+    window.received(through=1, size=100, min_gap_ms=0, now_s=0)
     window.disconnected()
     window.connected(20)
     assert window.next_after(head=3, now_s=0.1) == (1, 2)
@@ -46,7 +46,7 @@ def test_a_new_connection_starts_from_the_first_uncovered_event() -> None:
 
 def test_the_window_bounds_what_is_on_its_way() -> None:
     window = connected()
-    window.received(through=0, size=10, min_gap_ms=0)
+    window.received(through=0, size=10, min_gap_ms=0, now_s=0)
     assert window.next_after(head=1000, now_s=0) == (0, 10)
     window.published(last=10, mid=1, now_s=0)
     assert window.next_after(head=1000, now_s=0.1) is None
@@ -64,7 +64,7 @@ def test_messages_in_flight_are_bounded() -> None:
 
 def test_the_agency_slows_us_down() -> None:
     window = connected()
-    window.received(through=0, size=100, min_gap_ms=1500)
+    window.received(through=0, size=100, min_gap_ms=1500, now_s=0)
     window.published(last=1, mid=1, now_s=10)
     assert window.next_after(head=5, now_s=11.4) is None
     assert window.next_after(head=5, now_s=11.6) == (1, 4)
@@ -93,7 +93,7 @@ def test_patience_doubles_up_to_its_bound() -> None:
 
 def test_a_restored_backup_is_sent_everything_again() -> None:
     window = connected(through=50)
-    window.received(through=20, size=100, min_gap_ms=0)
+    window.received(through=20, size=100, min_gap_ms=0, now_s=0)
     assert window.next_after(head=50, now_s=0) == (20, 30)
 
 
@@ -119,7 +119,7 @@ def test_it_never_offers_what_is_covered_or_beyond_the_window(steps: list[tuple[
         elif step == "a":
             window.acknowledged(number, number % 3 > 0, float(now_s))
         elif step == "r":
-            window.received(number, 1 + number, 0)
+            window.received(number, 1 + number, 0, float(now_s))
         elif step == "d":
             window.disconnected()
         elif step == "c":

@@ -255,7 +255,6 @@ def test_a_damaged_paper_is_said_by_its_family(
         build(settings(), state, tmp_path, panel)
 
 
-@pytest.mark.xfail(strict=True, reason="papers.py, agency_keys: takes any JSON for keys")
 @pytest.mark.parametrize("keys", [5, None, "keys", ["key"], [{"kty": "none"}], [{"use": "sig"}]])
 def test_agency_keys_that_are_no_keys_are_a_bad_configuration(
     state: Path, tmp_path: Path, panel: PanelThread, keys: object
