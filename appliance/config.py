@@ -39,7 +39,7 @@ ID = Text("[a-z0-9][a-z0-9-]{0,62}", "1 to 63 of a-z, 0-9 and '-', not first '-'
 SERVICE_ID = Text(r"(?!.{65})[a-z][a-z_]*(\.[a-z][a-z_]*)+", "at most 64 of a-z and '_', words joined by dots")
 _DNS_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 HOST = Text(
-    rf"(?=.{{1,253}}\Z)({_DNS_LABEL}(\.{_DNS_LABEL})*|[0-9A-Fa-f:]+)",
+    rf"(?=.{{1,253}}\Z)({_DNS_LABEL}(\.{_DNS_LABEL})*|[0-9A-Fa-f]*(:[0-9A-Fa-f]*){{2,7}})",
     "a host name or an IP address, without scheme or port",
 )
 LABEL = Text(r"[^\x00-\x1f\x7f]{0,64}", "at most 64 characters on one line")
