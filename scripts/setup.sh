@@ -81,7 +81,7 @@ make_venv() {
     python3 -m venv --clear "$VENV"
   fi
   say "installing the project and its libraries into .venv (a few minutes on a Raspberry Pi)"
-  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e "$ROOT[agency,dev]"
+  "$VENV/bin/python" -m pip install -qq --disable-pip-version-check -e "$ROOT[agency,dev]"
   printf '%s\n' "$wanted" >"$stamp"
 }
 

@@ -1,7 +1,6 @@
 """The event itself: CloudEvents 1.0, structured JSON, as in contract 7.
 
-``visit_event`` is a person's visit to a service, ``station_event`` something the station says of itself. Both are
-checked against the published schema before they are signed.
+``envelope`` wraps the facts and checks them against the published schema; ``writer.EventWriter`` seals and signs.
 """
 
 from dataclasses import dataclass

@@ -163,7 +163,7 @@ ROWS: dict[State, Row] = {
         Symbol.STOP,
         tone=Tone.ERROR,
     ),
-    State.NOT_ENROLLED: Row(Level.NONE, ("ใช้งานไม่ได้", "ยังไม่ลงทะเบียน"), ("Not ready", "Not enrolled yet"), Symbol.KEY),
+    State.NOT_ENROLLED: Row(Level.NONE, ("ใช้งานไม่ได้", "ยังไม่ได้ลงทะเบียน"), ("Not ready", "Not enrolled yet"), Symbol.KEY),
     State.BAD_CONFIG: Row(Level.NONE, ("ใช้งานไม่ได้", "ตั้งค่าไม่ถูกต้อง"), ("Not ready", "Settings wrong"), Symbol.GEAR),
 }
 

@@ -130,6 +130,8 @@ class VirtualPanel:
 
     def press(self, button: Button) -> None:
         """Press a button as a finger does: down for 50 ms; returns when it is up again."""
+        if not self._buttons:
+            return
         pin = self._pins.pin(self._buttons[list(Button).index(button)])
         pin.drive_low()
         time.sleep(_PRESS_S)
@@ -169,7 +171,7 @@ class VirtualPanel:
 
     def _lit(self) -> dict[str, Any]:
         colours = (Light.GREEN, Light.AMBER, Light.RED)
-        lamps = {c.value: bool(self._pins.pin(pin).state) for c, pin in zip(colours, self._leds, strict=True)}
+        lamps = {c.value: bool(self._pins.pin(pin).state) for c, pin in zip(colours, self._leds, strict=bool(self._leds))}
         buzzer = self._pins.pin(self._buzzer) if self._buzzer else None
         return {"lights": lamps, "hertz": buzzer.frequency if buzzer and buzzer.state else None}
 

@@ -338,3 +338,12 @@ def test_the_recording_panel() -> None:
     panel.show(example(State.ACCEPTED))
     assert panel.states == [State.READING, State.IDLE, State.IDLE, State.ACCEPTED]
     assert panel.tones == [Tone.STORED]
+
+
+def test_a_panel_without_buttons_and_lights(tmp_path: Path) -> None:
+    bare = VirtualPanel(tmp_path, buttons=(), leds=(), buzzer=0)
+    bare.press(Button.A)
+    assert bare.signals.pressed() is None
+    assert (bare.state()["lights"], bare.state()["hertz"]) == ({}, None)
+    bare.signals.close()
+    bare.close()
