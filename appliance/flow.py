@@ -74,13 +74,24 @@ class World:
 
 @dataclass(frozen=True)
 class Visit:
-    """What is known of the visit when it is decided."""
+    """What is known of the visit when it is decided.
+
+    Args:
+        insertion: the card going in.
+        reading: what it said; None where it could not be read.
+        checks: by name.
+        error: why it could not be read.
+        subject: how the station knows the person today; None where the card gave no number.
+        earlier: the same person's visit before this one, today.
+        at: when it was read.
+    """
 
     insertion: Insertion
     reading: Reading | None
     checks: dict[str, Check]
     error: CardError | None
     subject: bytes | None
+    earlier: Attendance | None
     at: Moment
 
 
@@ -96,43 +107,44 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
         ReaderUnavailable: there is no reader.
         StoreError: the visit could not be recorded, and nothing was shown as recorded.
     """
+    insertion, asked = _wait_for_card(world, profile, keep_waiting)  # insert
+    if insertion is None:
+        return
+    world.panel.show(Screen(State.READING))
+    visit = _read_and_check(world, profile, insertion)  # connect, select, read, check
+    asked = _asked(world, profile, asked)  # ask
+    decision = decide(profile.required, visit.checks)  # decide
+    screen = _seen_before(profile, visit, decision, asked)
+    if screen is None:
+        screen = _record(world, profile, visit, decision, asked)  # record: seal, sign, chain, commit with fsync
+    world.panel.show(screen)  # show and sound
+    _wait_for_removal(world, visit, keep_waiting)  # remove
+
+
+def _wait_for_card(
+    world: World, profile: Profile, keep_waiting: Callable[[], bool]
+) -> tuple[Insertion | None, str | None]:
+    """Return the next insertion and the choice that was pressed before it; no insertion where the wait was ended."""
     asked: str | None = None
     insertion = world.reader.wait_card(0)  # where there is no reader, nobody must be invited
     if insertion is None:
         world.panel.show(Screen(State.IDLE))
-    while insertion is None:  # insert
+    while insertion is None:
         if (pressed := _asked(world, profile, asked)) != asked:
             asked = pressed
             world.panel.show(Screen(State.IDLE, choice=asked))
         if not keep_waiting():
-            return
+            break
         insertion = world.reader.wait_card(WAIT_S)
-    world.panel.show(Screen(State.READING))
+    return insertion, asked
 
-    visit = _read_and_check(world, profile, insertion)  # connect, select, read, check
-    earlier = world.outbox.last_visit(visit.subject) if visit.subject else None
-    asked = _asked(world, profile, asked)
-    is_same_visit = earlier is not None and _is_same_visit(profile, visit, earlier, asked)
-    choice = asked or _choice(profile, earlier, is_same_visit)  # ask
-    decision = decide(profile.required, visit.checks)  # decide
 
-    if earlier is not None and is_same_visit and earlier.outcome == decision.outcome:
-        screen = _repeated(visit, decision, earlier)
-    else:
-        sequence = world.outbox.append(  # record: seal, sign, chain, commit with fsync
-            lambda position: _event(world, profile, visit, decision, choice, position),
-            _memory(visit, decision, choice),
-        )
-        screen = _screen(visit, decision, choice, sequence)
-    world.panel.show(screen)  # show and sound
-
+def _wait_for_removal(world: World, visit: Visit, keep_waiting: Callable[[], bool]) -> None:
     is_reminded = False
-    while not world.reader.wait_removed(WAIT_S):  # remove
+    while not world.reader.wait_removed(WAIT_S) and keep_waiting():
         if not is_reminded and world.clock.now().monotonic_s - visit.at.monotonic_s > REMIND_AFTER_S:
             is_reminded = True
             world.panel.show(Screen(State.REMOVE_CARD))
-        if not keep_waiting():
-            return
 
 
 def _asked(world: World, profile: Profile, before: str | None) -> str | None:
@@ -143,29 +155,45 @@ def _asked(world: World, profile: Profile, before: str | None) -> str | None:
     return choice
 
 
-def _is_same_visit(profile: Profile, visit: Visit, earlier: Attendance, asked: str | None) -> bool:
+def _seen_before(profile: Profile, visit: Visit, decision: Decision, asked: str | None) -> Screen | None:
+    """Return what a card shows that was only put in again and ends as it did before; None for a visit to record.
+
+    An accepted visit shows when it was recorded, another one its verdict once more (docs/adr/0009).
+    """
+    earlier = visit.earlier
+    if earlier is None or not _is_same_visit(profile, visit, asked) or earlier.outcome != decision.outcome:
+        return None
+    if decision.verdict is Verdict.ACCEPTED:
+        return Screen(State.ALREADY_RECORDED, earlier.at.time, earlier.choice, reference=str(earlier.sequence))
+    return replace(_screen(visit, decision, None, earlier.sequence), is_repeated=True)
+
+
+def _is_same_visit(profile: Profile, visit: Visit, asked: str | None) -> bool:
     """Say whether the card was only put in again; a press for the other direction makes it another visit."""
-    if asked is not None and asked != earlier.choice:
+    earlier = visit.earlier
+    if earlier is None or (asked is not None and asked != earlier.choice):
         return False
     return duplicate.is_again(_stamp(earlier.at), _stamp(visit.at), profile.duplicate_window_s)
 
 
-def _choice(profile: Profile, earlier: Attendance | None, is_same_visit: bool) -> str | None:
+def _record(world: World, profile: Profile, visit: Visit, decision: Decision, asked: str | None) -> Screen:
+    """Make the visit durable and return what it shows. Raises StoreError."""
+    refused = decision.verdict is Verdict.REFUSED
+    choice = None if refused or visit.subject is None else asked or _next_choice(profile, visit)
+    memory = Attendance(visit.subject, decision.outcome, choice, visit.at) if visit.subject else None
+    sequence = world.outbox.append(lambda position: _event(world, profile, visit, decision, choice, position), memory)
+    return _screen(visit, decision, choice, sequence)
+
+
+def _next_choice(profile: Profile, visit: Visit) -> str | None:
     """Return the choice that nobody made: the first in the morning, then in turn; the same for the same visit."""
-    offered = list(profile.choices.values())
+    offered, earlier = list(profile.choices.values()), visit.earlier
     if not offered or not profile.alternates:
         return None
     if earlier is None or earlier.choice not in offered:
         return offered[0]
-    return offered[(offered.index(earlier.choice) + (0 if is_same_visit else 1)) % len(offered)]
-
-
-def _memory(visit: Visit, decision: Decision, choice: str | None) -> Attendance | None:
-    """Return what is remembered of the visit for today; nothing where the card gave no number."""
-    if visit.subject is None:
-        return None
-    kept = None if decision.verdict is Verdict.REFUSED else choice
-    return Attendance(visit.subject, decision.outcome, kept, visit.at)
+    step = 0 if _is_same_visit(profile, visit, None) else 1
+    return offered[(offered.index(earlier.choice) + step) % len(offered)]
 
 
 def _read_and_check(world: World, profile: Profile, insertion: Insertion) -> Visit:
@@ -173,7 +201,7 @@ def _read_and_check(world: World, profile: Profile, insertion: Insertion) -> Vis
         reading = world.reader.read([Field.named(name) for name in profile.card_read])
     except CardError as error:
         result = Result.FAIL if isinstance(error, NotAThaiIdCard) else Result.COULD_NOT_CHECK
-        return Visit(insertion, None, {"applet": Check(result, why=error.why)}, error, None, world.clock.now())
+        return Visit(insertion, None, {"applet": Check(result, why=error.why)}, error, None, None, world.clock.now())
     at = world.clock.now()
     checks = {"applet": PASS, "checksum": checksum.check(reading.is_number_valid)}
     if reading.expiry_date is not None:
@@ -189,7 +217,8 @@ def _read_and_check(world: World, profile: Profile, insertion: Insertion) -> Vis
         subject, on_roster = _digests(world, reading.citizen_id, signed, at)
         if reading.is_number_valid:
             checks["roster"] = _check_roster(signed, on_roster, at)
-    return Visit(insertion, reading, checks, None, subject, at)
+    earlier = world.outbox.last_visit(subject) if subject else None
+    return Visit(insertion, reading, checks, None, subject, earlier, at)
 
 
 def _digests(world: World, citizen_id: str, signed: SignedRoster | None, at: Moment) -> tuple[bytes, bytes]:
@@ -225,7 +254,7 @@ def _event(
         "level": decision.level.value,
         "verdict": decision.verdict.value,
         "checks": {name: check.as_data() for name, check in visit.checks.items()},
-        "choice": choice if visit.subject and decision.verdict is not Verdict.REFUSED else None,
+        "choice": choice,
         "officer": None,
         "clock": visit.at.as_data(),
         "card": {
@@ -264,13 +293,6 @@ def _screen(visit: Visit, decision: Decision, choice: str | None, sequence: int)
         reference=str(sequence),
         code=visit.error.code if visit.error else "",
     )
-
-
-def _repeated(visit: Visit, decision: Decision, earlier: Attendance) -> Screen:
-    """Return what the same visit shows again: an accepted one when it was recorded, another one its verdict."""
-    if decision.verdict is Verdict.ACCEPTED:
-        return Screen(State.ALREADY_RECORDED, earlier.at.time, earlier.choice, reference=str(earlier.sequence))
-    return replace(_screen(visit, decision, None, earlier.sequence), is_repeated=True)
 
 
 def _stamp(moment: Moment) -> Stamp:

@@ -171,7 +171,9 @@ class VirtualPanel:
 
     def _lit(self) -> dict[str, Any]:
         colours = (Light.GREEN, Light.AMBER, Light.RED)
-        lamps = {c.value: bool(self._pins.pin(pin).state) for c, pin in zip(colours, self._leds, strict=bool(self._leds))}
+        lamps = {
+            c.value: bool(self._pins.pin(pin).state) for c, pin in zip(colours, self._leds, strict=bool(self._leds))
+        }
         buzzer = self._pins.pin(self._buzzer) if self._buzzer else None
         return {"lights": lamps, "hertz": buzzer.frequency if buzzer and buzzer.state else None}
 

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from agency import cli
 from agency.desk.enrolment import ENROL_TYPE, REQUEST_SCHEMA
 from agency.home import Home
+from agency.store.chains import ChainKey
 from appliance.events.chain import Position, jws_hash
 from appliance.events.cloud_event import Origin, envelope, seal_context
 from appliance.events.seal import seal
@@ -70,6 +71,10 @@ class Station:
     def __post_init__(self) -> None:
         self.origin = Origin(AGENCY, self.id, "0.1.0")
         self.next = Position(new_ulid(1_790_000_000_000), 1, self.signer.kid)
+
+    @property
+    def chain(self) -> ChainKey:
+        return ChainKey(self.next.chain, self.signer.kid)
 
     def csr(self, name: str | None = None) -> str:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name or self.id)])

@@ -34,7 +34,7 @@ def test_ingest_killed_in_mid_stream_loses_and_doubles_nothing(site: Site) -> No
         time.sleep(0.2)
     assert device.wait_receipt(121).hash == jws_hash(lines[-1])
     with Database.open(site.desk.home.database) as database, database.read() as connection:
-        held = [row.jws for row in chains.chain_rows(connection, station.next.chain)]
+        held = [row.jws for row in chains.chain_rows(connection, station.chain)]
     assert held == lines
     assert site.desk.run("audit").code == 0
 

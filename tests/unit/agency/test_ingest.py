@@ -19,8 +19,8 @@ def outcomes(tally: Tally) -> dict[str, int]:
     return {outcome: count for (_, outcome), count in tally.outcomes.items()}
 
 
-def receipt(office: Office, chain: str | None = None) -> Receipt:
-    address = Address(office.station.id, chain or office.station.next.chain)
+def receipt(office: Office) -> Receipt:
+    address = Address(office.station.id, office.station.chain)
     with office.database.read() as connection:
         return compose(connection, address, 1)
 
@@ -173,11 +173,12 @@ def test_a_station_cannot_write_into_the_chain_of_another(office: Office) -> Non
     other = Station("cnx-002")
     office.desk.enrol(other, office.folder)
     other.next = office.station.next
-    assert outcomes(office.take(other.visit(Pupil.make(1)), station="cnx-002")) == {"quarantined": 1}
+    assert outcomes(office.take(other.visit(Pupil.make(1)), station="cnx-002")) == {"new": 1}
     with office.database.read() as connection:
-        (kept,) = chains.list_quarantined(connection)
-    assert (kept.code, kept.chain) == ("foreign_chain", None)
+        held = [chain.kid for chain in chains.list_chains(connection, office.station.id)]
+    assert held == [office.station.signer.kid]
     assert outcomes(office.take(office.station.visit(Pupil.make(1)))) == {"new": 1}
+    assert (receipt(office).through, receipt(office).missing) == (2, [])
 
 
 def test_a_second_chain_of_the_same_key_is_flagged(office: Office) -> None:
@@ -244,7 +245,7 @@ def test_the_mark_never_passes_a_broken_link_whoever_put_it_there(office: Office
 
 def test_only_a_single_event_that_comes_next_can_wait(office: Office) -> None:
     lines = visits(office.station, 8)
-    address = Address(office.station.id, office.station.next.chain)
+    address = Address(office.station.id, office.station.chain)
     assert office.take(lines[0]).urgencies == {address: Urgency.NEW}
     assert office.take(lines[1]).urgencies == {address: Urgency.NEW}
     assert office.take(*lines[2:4]).urgencies == {address: Urgency.BACKLOG}  # more than one

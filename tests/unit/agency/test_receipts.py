@@ -1,9 +1,10 @@
 """When a receipt goes out: at once in a backlog, one each five seconds for single news."""
 
 from agency.ingest.receipts import Address, Pacer, Urgency
+from agency.store.chains import ChainKey
 
-BKK = Address("bkk-001", "01J00000000000000000000000")
-CNX = Address("cnx-002", "01J00000000000000000000001")
+BKK = Address("bkk-001", ChainKey("01J00000000000000000000000", "A" * 43))
+CNX = Address("cnx-002", ChainKey("01J00000000000000000000001", "B" * 43))
 
 
 def test_the_first_receipt_is_due_at_once() -> None:
