@@ -68,15 +68,17 @@ def show_event(home: Home, arguments: argparse.Namespace) -> int:
     """Show one event, its signature checked; what is sealed stays sealed."""
     from agency.ingest.verification import KeyRing
     from agency.store.database import Database
-    from agency.store.events import find_event
+    from agency.store.events import find_events
     from agency.store.stations import event_keys
 
     with Database.open(home.database) as database, database.read() as connection:
-        event = find_event(connection, arguments.chain, arguments.sequence)
-        if event is None:
+        events = find_events(connection, arguments.chain, arguments.sequence)
+        if not events:
             raise WrongUse("no such event; 'card-agency events list' shows chains and sequence numbers")
-        key, payload = KeyRing(event_keys(connection)).open(event.jws)
-    show_json({"event": payload, "hash": event.hash, "received_at": event.received_at, "signed_by": key.kid})
+        ring = KeyRing(event_keys(connection))
+    for event in events:  # more than one only where the audit tells of a clash
+        key, payload = ring.open(event.jws)
+        show_json({"event": payload, "hash": event.hash, "received_at": event.received_at, "signed_by": key.kid})
     return 0
 
 
@@ -87,7 +89,7 @@ def export(home: Home, arguments: argparse.Namespace) -> int:
 
     with Database.open(home.database) as database, database.read() as connection:
         for chain in list_chains(connection, arguments.station):
-            for row in chain_rows(connection, chain.id):
+            for row in chain_rows(connection, chain.key):
                 print(row.jws)
     return 0
 

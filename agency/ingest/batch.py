@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from agency.ingest.commit import Advance, Outcome, advance, commit
 from agency.ingest.receipts import Address, Urgency
 from agency.ingest.verification import Finding, KeyRing, Rules, inspect, split_bundle
+from agency.store.chains import ChainKey
 from agency.store.database import Connection, Database
 from agency.store.stations import event_keys
 from appliance.errors import VerificationError
@@ -98,7 +99,7 @@ def _drop(station: str, error: VerificationError, tally: Tally) -> None:
     _log.warning("station %s: dropped: %s", station, error)
 
 
-def _take_one(connection: Connection, finding: Finding, tally: Tally) -> str | None:
+def _take_one(connection: Connection, finding: Finding, tally: Tally) -> ChainKey | None:
     """Commit one event; return the chain that owes a receipt for it."""
     outcome, chain = commit(connection, finding)
     tally.count(finding.station, outcome.value)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from agency.clock import now_text, thai_day
 from agency.ingest.verification import Finding
 from agency.store import chains
-from agency.store.chains import Chain, Link
+from agency.store.chains import Chain, ChainKey, Link
 from agency.store.database import Connection
 from agency.store.stations import flag_station
 from appliance.events.chain import Position
@@ -31,7 +31,7 @@ class Committed(NamedTuple):
     """What became of an event, and the chain that owes a receipt for it (None where no receipt can cover it)."""
 
     outcome: Outcome
-    chain: str | None
+    chain: ChainKey | None
 
 
 def commit(connection: Connection, finding: Finding) -> Committed:
@@ -40,13 +40,11 @@ def commit(connection: Connection, finding: Finding) -> Committed:
     if position is None:
         return Committed(_set_aside(connection, finding, finding.code or "bad_position"), None)
     chain = _chain_for(connection, finding, position)
-    if chain.kid != finding.kid:
-        return Committed(_set_aside(connection, finding, "foreign_chain"), None)
-    return Committed(_place(connection, chain, finding, position), chain.id)
+    return Committed(_place(connection, chain, finding, position), chain.key)
 
 
 def _place(connection: Connection, chain: Chain, finding: Finding, position: Position) -> Outcome:
-    near = chains.links_around(connection, chain.id, position.sequence)
+    near = chains.links_around(connection, chain.key, position.sequence)
     held = near.get(position.sequence)
     if held is not None:
         is_same = held.hash == finding.hash
@@ -63,33 +61,33 @@ class Advance(NamedTuple):
     has_gap: bool
 
 
-def advance(connection: Connection, chain_id: str) -> Advance:
+def advance(connection: Connection, key: ChainKey) -> Advance:
     """Move the high-water mark over every position that follows.
 
     Raises:
         LookupError: no such chain.
     """
-    chain = chains.find_chain(connection, chain_id)
+    chain = chains.find_chain(connection, key)
     if chain is None:
-        raise LookupError(chain_id)
+        raise LookupError(key.id)
     top, has_gap = Link(chain.high_water, chain.hash, ""), False
-    for link in chains.links_after(connection, chain_id, chain.high_water):
+    for link in chains.links_after(connection, key, chain.high_water):
         if link.sequence != top.sequence + 1 or link.previous != top.hash:
             has_gap = True
             break
         top = link
     if top.sequence > chain.high_water:
-        chains.move_high_water(connection, chain_id, top.sequence, top.hash)
+        chains.move_high_water(connection, key, top.sequence, top.hash)
     return Advance(top.sequence - chain.high_water, has_gap)
 
 
 def _chain_for(connection: Connection, finding: Finding, position: Position) -> Chain:
-    found = chains.find_chain(connection, position.chain)
+    found = chains.find_chain(connection, ChainKey(position.chain, finding.kid))
     if found is not None:
         return found
     if any(other.kid == finding.kid for other in chains.list_chains(connection, finding.station)):
         flag_station(connection, finding.station, "second_chain")
-    new = Chain(position.chain, finding.station, finding.kid, 0, finding.kid)
+    new = Chain(position.chain, finding.kid, finding.station, 0, finding.kid)
     chains.put_chain(connection, new)
     return new
 
@@ -109,6 +107,7 @@ def _put(connection: Connection, finding: Finding, position: Position) -> Outcom
     event, data = finding.event, finding.event["data"]
     row = chains.Event(
         chain=position.chain,
+        kid=finding.kid,
         sequence=position.sequence,
         hash=finding.hash,
         previous=position.previous,
@@ -129,6 +128,7 @@ def _quarantined(finding: Finding, position: Position | None, code: str) -> chai
     return chains.Quarantined(
         hash=finding.hash,
         station=finding.station,
+        kid=finding.kid,
         chain=position.chain if position else None,
         sequence=position.sequence if position else None,
         previous=position.previous if position else None,
@@ -149,6 +149,15 @@ def _fork(connection: Connection, finding: Finding, position: Position, reason: 
     if chains.is_apart(connection, finding.hash):
         return Outcome.DUPLICATE
     flag_station(connection, finding.station, "fork" if reason == "other_hash" else reason)
-    row = chains.Fork(finding.hash, finding.station, position.chain, position.sequence, reason, now_text(), finding.jws)
+    row = chains.Fork(
+        hash=finding.hash,
+        station=finding.station,
+        kid=finding.kid,
+        chain=position.chain,
+        sequence=position.sequence,
+        reason=reason,
+        received_at=now_text(),
+        jws=finding.jws,
+    )
     chains.put_fork(connection, row)
     return Outcome.FORK

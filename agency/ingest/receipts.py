@@ -14,6 +14,7 @@ from enum import Enum
 
 from agency.clock import now_text
 from agency.store import chains
+from agency.store.chains import ChainKey
 from agency.store.database import Connection
 from appliance.events.receipt import Receipt
 
@@ -32,7 +33,7 @@ class Address:
     """Which chain of which station a receipt is for."""
 
     station: str
-    chain: str
+    chain: ChainKey
 
 
 class Pacer:
@@ -75,7 +76,7 @@ def compose(connection: Connection, address: Address, epoch: int) -> Receipt:
     """
     chain = chains.find_chain(connection, address.chain)
     if chain is None:
-        raise LookupError(address.chain)
+        raise LookupError(address.chain.id)
     return Receipt(
         station=address.station,
         epoch=epoch,
@@ -86,7 +87,7 @@ def compose(connection: Connection, address: Address, epoch: int) -> Receipt:
         missing=list(_gaps(connection, chain)),
         quarantined=[
             {"sequence": sequence, "code": code}
-            for sequence, code in chains.quarantined_in(connection, chain.id, _MAX_LISTED)
+            for sequence, code in chains.quarantined_in(connection, chain.key, _MAX_LISTED)
         ],
     )
 
@@ -94,7 +95,7 @@ def compose(connection: Connection, address: Address, epoch: int) -> Receipt:
 def _gaps(connection: Connection, chain: chains.Chain) -> Iterator[list[int]]:
     """Yield the first ranges that are missing below the highest position held."""
     top, found = chain.high_water, 0
-    for link in chains.links_after(connection, chain.id, top):
+    for link in chains.links_after(connection, chain.key, top):
         if link.sequence > top + 1:
             yield [top + 1, link.sequence - 1]
             found += 1

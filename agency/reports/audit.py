@@ -28,7 +28,7 @@ class Problem:
     """Something an operator must look at.
 
     Args:
-        code: ``edited signature gap broken missing high_water fork quarantine document``.
+        code: ``clash edited signature gap broken missing high_water fork quarantine document``.
         station: station id, or empty.
         place: chain and sequence, or document kind and version.
         text: a sentence.
@@ -65,7 +65,9 @@ def audit(connection: Connection, agency_keys: list[Jwk], progress: Callable[[in
     result = Audit()
     result.counts["stations"] = len({key.station for key in keys})
     ring = KeyRing(keys)
-    for chain in chains.list_chains(connection):
+    owned = chains.list_chains(connection)
+    result.problems.extend(_clashes(owned))
+    for chain in owned:
         result.counts["chains"] += 1
         result.problems.extend(_audit_chain(connection, chain, ring, result.counts, progress))
     result.problems.extend(_audit_apart(connection, result.counts))
@@ -73,12 +75,20 @@ def audit(connection: Connection, agency_keys: list[Jwk], progress: Callable[[in
     return result
 
 
+def _clashes(owned: list[Chain]) -> Iterator[Problem]:
+    """Tell of every chain whose ULID stands for another key's chain too: by chance that never happens."""
+    users = Counter(chain.id for chain in owned)
+    for chain in owned:
+        if users[chain.id] > 1:
+            yield Problem("clash", chain.station, chain.id, "another key signs a chain with this ULID")
+
+
 def _audit_chain(
     connection: Connection, chain: Chain, ring: KeyRing, counts: Counter[str], progress: Callable[[int], None]
 ) -> Iterator[Problem]:
     sequence, hash_ = 0, chain.kid
     hash_at_mark = chain.kid if chain.high_water == 0 else None
-    for row in chains.chain_rows(connection, chain.id):
+    for row in chains.chain_rows(connection, chain.key):
         place = f"{chain.id}/{row.sequence}"
         counts["events" if isinstance(row, Event) else "positions_quarantined"] += 1
         progress(counts["events"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from agency.ingest.verification import Finding, KeyRing, Rules, fault, position_of
+from agency.store.chains import ChainKey
 from agency.store.stations import EventKey
 from appliance.errors import VerificationError
 from appliance.events.chain import Position, jws_hash
@@ -56,7 +57,7 @@ def verify_export(
 ) -> Verification:
     """Check every line, and how the lines of a chain follow each other."""
     result = Verification()
-    expected: dict[str, Position] = {}
+    expected: dict[ChainKey, Position] = {}
     for number, text in enumerate(lines, 1):
         jws = text.strip()
         if not jws:
@@ -85,14 +86,14 @@ def _inspect(jws: str, ring: KeyRing, rules: Rules, revoked: dict[str, str]) -> 
     return Finding(jws, jws_hash(jws), key.station, key.kid, position_of(event), event, code)
 
 
-def _chain_problem(line: int, finding: Finding, expected: dict[str, Position]) -> Problem | None:
+def _chain_problem(line: int, finding: Finding, expected: dict[ChainKey, Position]) -> Problem | None:
     """Compare an event with what must come next in its chain, and note what must come after it."""
     position = finding.position
     if position is None:
         return Problem(line, "bad_position", "the event's place in its chain cannot be read")
-    first = Position(position.chain, 1, finding.kid)
-    awaited = expected.get(position.chain, first)
-    expected[position.chain] = position.after(finding.jws)
+    key, first = ChainKey(position.chain, finding.kid), Position(position.chain, 1, finding.kid)
+    awaited = expected.get(key, first)
+    expected[key] = position.after(finding.jws)
     if position.sequence > awaited.sequence:
         return Problem(line, "gap", f"{awaited.sequence} to {position.sequence - 1} are missing")
     if position.sequence < awaited.sequence:

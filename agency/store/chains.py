@@ -6,12 +6,19 @@ one here has compared it with both neighbours.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, Table, insert, select, union_all, update
+from sqlalchemy import ColumnElement, Select, Table, insert, select, union_all, update
 
 from agency.store.database import Connection
 from agency.store.tables import chain, event, fork, quarantine
+
+
+class ChainKey(NamedTuple):
+    """What names a chain: its ULID and the event key that owns it. A ULID alone does not: others may use it too."""
+
+    id: str
+    kid: str
 
 
 @dataclass(frozen=True)
@@ -20,17 +27,22 @@ class Chain:
 
     Args:
         id: ULID.
-        station: whose it is.
         kid: the event key that owns it.
+        station: whose it is.
         high_water: every position up to this one is held and linked; 0 for none.
         hash: of position ``high_water``; the kid when that is 0.
     """
 
     id: str
-    station: str
     kid: str
+    station: str
     high_water: int
     hash: str
+
+    @property
+    def key(self) -> ChainKey:
+        """Return what names it."""
+        return ChainKey(self.id, self.kid)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,7 @@ class Event:
 
     Args:
         chain: ULID.
+        kid: the event key that signed it.
         sequence: 1 or more.
         hash: of ``jws``.
         previous: hash of the position before, or the kid.
@@ -62,6 +75,7 @@ class Event:
     """
 
     chain: str
+    kid: str
     sequence: int
     hash: str
     previous: str
@@ -82,6 +96,7 @@ class Quarantined:
     Args:
         hash: of ``jws``.
         station: who sent it.
+        kid: the event key that signed it.
         chain: ULID, or None where it has no place (then it is never covered).
         sequence: likewise.
         previous: likewise.
@@ -92,6 +107,7 @@ class Quarantined:
 
     hash: str
     station: str
+    kid: str
     chain: str | None
     sequence: int | None
     previous: str | None
@@ -106,6 +122,7 @@ class Fork:
 
     hash: str
     station: str
+    kid: str
     chain: str
     sequence: int
     reason: str
@@ -113,15 +130,15 @@ class Fork:
     jws: str
 
 
-def find_chain(connection: Connection, chain_id: str) -> Chain | None:
+def find_chain(connection: Connection, key: ChainKey) -> Chain | None:
     """Return a chain, or None."""
-    row = connection.execute(select(chain).where(chain.c.id == chain_id)).first()
+    row = connection.execute(select(chain).where(_is(key))).first()
     return Chain(*row) if row else None
 
 
 def list_chains(connection: Connection, station: str | None = None) -> list[Chain]:
     """Return all chains, or those of one station, oldest first."""
-    query = select(chain).order_by(chain.c.id)
+    query = select(chain).order_by(chain.c.id, chain.c.kid)
     if station is not None:
         query = query.where(chain.c.station == station)
     return [Chain(*row) for row in connection.execute(query)]
@@ -132,9 +149,17 @@ def put_chain(connection: Connection, new: Chain) -> None:
     connection.execute(insert(chain).values(**vars(new)))
 
 
-def move_high_water(connection: Connection, chain_id: str, sequence: int, hash_: str) -> None:
+def move_high_water(connection: Connection, key: ChainKey, sequence: int, hash_: str) -> None:
     """Set a chain's high-water mark and the hash there."""
-    connection.execute(update(chain).where(chain.c.id == chain_id).values(high_water=sequence, hash=hash_))
+    connection.execute(update(chain).where(_is(key)).values(high_water=sequence, hash=hash_))
+
+
+def _is(key: ChainKey) -> ColumnElement[bool]:
+    return (chain.c.id == key.id) & (chain.c.kid == key.kid)
+
+
+def _within(table: Table, key: ChainKey) -> ColumnElement[bool]:
+    return (table.c.chain == key.id) & (table.c.kid == key.kid)
 
 
 def put_event(connection: Connection, new: Event) -> None:
@@ -158,28 +183,28 @@ def is_apart(connection: Connection, hash_: str) -> bool:
     return connection.execute(select(kept.c.hash).where(kept.c.hash == hash_).limit(1)).first() is not None
 
 
-def links_around(connection: Connection, chain_id: str, sequence: int) -> dict[int, Link]:
+def links_around(connection: Connection, key: ChainKey, sequence: int) -> dict[int, Link]:
     """Return what is held at a position and beside it, by sequence number."""
     near = [sequence - 1, sequence, sequence + 1]
-    held = union_all(*(_positions(table, chain_id).where(table.c.sequence.in_(near)) for table in (event, quarantine)))
+    held = union_all(*(_positions(table, key).where(table.c.sequence.in_(near)) for table in (event, quarantine)))
     return {row.sequence: Link(*row) for row in connection.execute(held)}
 
 
-def links_after(connection: Connection, chain_id: str, sequence: int) -> Iterator[Link]:
+def links_after(connection: Connection, key: ChainKey, sequence: int) -> Iterator[Link]:
     """Yield the held positions above ``sequence`` in order."""
-    above = [_positions(table, chain_id).where(table.c.sequence > sequence) for table in (event, quarantine)]
+    above = [_positions(table, key).where(table.c.sequence > sequence) for table in (event, quarantine)]
     held = union_all(*above).subquery()
     for row in connection.execute(select(held).order_by(held.c.sequence)):
         yield Link(*row)
 
 
-def _positions(table: Table, chain_id: str) -> Select[Any]:
-    return select(table.c.sequence, table.c.hash, table.c.previous).where(table.c.chain == chain_id)
+def _positions(table: Table, key: ChainKey) -> Select[Any]:
+    return select(table.c.sequence, table.c.hash, table.c.previous).where(_within(table, key))
 
 
-def quarantined_in(connection: Connection, chain_id: str, limit: int) -> list[tuple[int, str]]:
+def quarantined_in(connection: Connection, key: ChainKey, limit: int) -> list[tuple[int, str]]:
     """Return sequence number and code of the newest quarantined positions of a chain, in order."""
-    query = select(quarantine.c.sequence, quarantine.c.code).where(quarantine.c.chain == chain_id)
+    query = select(quarantine.c.sequence, quarantine.c.code).where(_within(quarantine, key))
     rows = connection.execute(query.order_by(quarantine.c.sequence.desc()).limit(limit))
     return sorted((row.sequence, row.code) for row in rows)
 
@@ -200,11 +225,11 @@ def list_forks(connection: Connection, station: str | None = None) -> list[Fork]
     return [Fork(*row) for row in connection.execute(query)]
 
 
-def chain_rows(connection: Connection, chain_id: str) -> Iterator[Event | Quarantined]:
+def chain_rows(connection: Connection, key: ChainKey) -> Iterator[Event | Quarantined]:
     """Yield every held position of a chain, whole, in order."""
-    apart = select(quarantine).where(quarantine.c.chain == chain_id).order_by(quarantine.c.sequence)
+    apart = select(quarantine).where(_within(quarantine, key)).order_by(quarantine.c.sequence)
     poison = [Quarantined(*row) for row in connection.execute(apart)]
-    for row in connection.execute(select(event).where(event.c.chain == chain_id).order_by(event.c.sequence)):
+    for row in connection.execute(select(event).where(_within(event, key)).order_by(event.c.sequence)):
         while poison and (poison[0].sequence or 0) < row.sequence:
             yield poison.pop(0)
         yield Event(*row)

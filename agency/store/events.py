@@ -36,11 +36,10 @@ def select_events(connection: Connection, selection: Selection) -> list[Event]:
     return [Event(*row) for row in reversed(rows)]
 
 
-def find_event(connection: Connection, chain_id: str, sequence: int) -> Event | None:
-    """Return one event, or None."""
-    query = select(event).where(event.c.chain == chain_id, event.c.sequence == sequence)
-    row = connection.execute(query).first()
-    return Event(*row) if row else None
+def find_events(connection: Connection, chain_id: str, sequence: int) -> list[Event]:
+    """Return the event at a position: one, none, or several where another key's chain has the same ULID."""
+    query = select(event).where(event.c.chain == chain_id, event.c.sequence == sequence).order_by(event.c.kid)
+    return [Event(*row) for row in connection.execute(query)]
 
 
 def accepted_visits(connection: Connection, day: str, type_prefix: str) -> Iterator[Event]:

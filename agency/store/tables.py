@@ -2,6 +2,9 @@
 
 ``event`` and ``quarantine`` together hold every position of a chain; a position stands in one of them only. What does
 not fit (another event in the same place, an event that does not link) goes to ``fork`` and is never covered.
+
+A chain is named by its ULID and the key that signs it: a station that takes another's ULID only makes a chain of its
+own. So does every row of a chain.
 """
 
 from sqlalchemy import (
@@ -56,8 +59,8 @@ chain = Table(
     "chain",
     METADATA,
     Column("id", String(26), primary_key=True),
+    Column("kid", ForeignKey("event_key.kid"), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
-    Column("kid", ForeignKey("event_key.kid"), nullable=False),
     Column("high_water", BigInteger, nullable=False),
     Column("hash", String(43), nullable=False),
 )
@@ -65,7 +68,8 @@ chain = Table(
 event = Table(
     "event",
     METADATA,
-    Column("chain", ForeignKey("chain.id"), primary_key=True),
+    Column("chain", String(26), primary_key=True),
+    Column("kid", String(43), primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", String(43), nullable=False),
     Column("previous", String(43), nullable=False),
@@ -77,6 +81,7 @@ event = Table(
     Column("verdict", String(20)),
     Column("received_at", String(40), nullable=False),
     Column("jws", Text, nullable=False),
+    ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
     Index("event_by_day", "day", "type"),
     Index("event_by_station", "station", "received_at"),
 )
@@ -86,13 +91,14 @@ quarantine = Table(
     METADATA,
     Column("hash", String(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
+    Column("kid", ForeignKey("event_key.kid"), nullable=False),
     Column("chain", String(26)),
     Column("sequence", BigInteger),
     Column("previous", String(43)),
     Column("code", String(40), nullable=False),
     Column("received_at", String(40), nullable=False),
     Column("jws", Text, nullable=False),
-    UniqueConstraint("chain", "sequence"),
+    UniqueConstraint("chain", "kid", "sequence"),
 )
 
 fork = Table(
@@ -100,11 +106,13 @@ fork = Table(
     METADATA,
     Column("hash", String(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
-    Column("chain", ForeignKey("chain.id"), nullable=False),
+    Column("kid", String(43), nullable=False),
+    Column("chain", String(26), nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("reason", String(40), nullable=False),
     Column("received_at", String(40), nullable=False),
     Column("jws", Text, nullable=False),
+    ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
 )
 
 roster = Table(
