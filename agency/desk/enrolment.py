@@ -58,9 +58,14 @@ def read_request(content: dict[str, Any], agency: str) -> Request:
     station = str(texts["station"])
     if not is_station_id(station):
         raise VerificationError(_bad_name(station))
-    key = _event_key(content["event_key"])
-    request = Request(station, str(texts["csr"]), key, str(key["kid"]))
-    _check_proof(str(texts["proof"]), request, agency)
+    try:
+        key = _event_key(content["event_key"])
+        request = Request(station, str(texts["csr"]), key, str(key["kid"]))
+        _check_proof(str(texts["proof"]), request, agency)
+    except VerificationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a stranger chose key and proof; what trips us proves nothing
+        raise VerificationError(f"key and proof cannot be checked: {type(error).__name__}") from None
     return request
 
 

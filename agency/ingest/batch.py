@@ -1,6 +1,7 @@
 """One batch: messages in, one transaction, and a tally of what became of each event. No MQTT here.
 
-A line that is not the station's is dropped, counted and logged by station and reason, never by content.
+A line that is not the station's is dropped, counted and logged by station and reason, never by content: one log line
+for each bundle, whatever it holds.
 """
 
 import logging
@@ -81,22 +82,29 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
 
 def _findings(bundle: Bundle, ring: KeyRing, rules: Rules, tally: Tally) -> list[Finding]:
     findings = []
+    reasons: Counter[str] = Counter()
     try:
         lines = split_bundle(bundle.payload)
     except VerificationError as error:
-        _drop(bundle.station, error, tally)
-        return []
+        lines = []
+        reasons[str(error)] += 1
     for line in lines:
         try:
             findings.append(inspect(line, bundle.station, ring, rules))
         except VerificationError as error:
-            _drop(bundle.station, error, tally)
+            reasons[str(error)] += 1
+        except Exception as error:  # noqa: BLE001 - a line that trips us must not take its neighbours along
+            reasons[f"inspection failed: {type(error).__name__}"] += 1
+    _drop(bundle.station, reasons, tally)
     return findings
 
 
-def _drop(station: str, error: VerificationError, tally: Tally) -> None:
-    tally.count(station, "dropped")
-    _log.warning("station %s: dropped: %s", station, error)
+def _drop(station: str, reasons: Counter[str], tally: Tally) -> None:
+    """Count and log what one bundle lost, in one line."""
+    if reasons:
+        tally.outcomes[station, "dropped"] += reasons.total()
+        told = [reason if count == 1 else f"{count} times {reason}" for reason, count in reasons.most_common()]
+        _log.warning("station %s: dropped: %s", station, "; ".join(told))
 
 
 def _take_one(connection: Connection, finding: Finding, tally: Tally) -> ChainKey | None:
