@@ -22,6 +22,7 @@ def approve(home: Home, arguments: argparse.Namespace) -> int:
     """Check a request, show its fingerprint, register the station and write its grant."""
     from agency.desk.enrolment import enrol, grant, read_request, stations_jwks
     from agency.store.database import Database
+    from agency.store.stations import event_keys
 
     around = _surroundings(home)
     request = read_request(_read_request_file(arguments.request), around.agency)
@@ -30,10 +31,16 @@ def approve(home: Home, arguments: argparse.Namespace) -> int:
     if arguments.fingerprint and "".join(arguments.fingerprint.split()) != request.fingerprint:
         raise VerificationError("the fingerprint is not the one you gave; this is another station's request")
     with Database.open(home.database) as database, database.write() as connection:
+        had_another = any(key.kid != request.fingerprint for key in event_keys(connection, request.station))
         certificate = enrol(connection, request, _authority(home))
         granted = grant(connection, request.station, certificate, around)
         jwks = stations_jwks(connection)
     write_public(home.public / "stations.jwks", jwks_text(jwks))
+    if had_another:
+        say(
+            f"{request.station} had another key before; the receipt for it that the broker still holds is harmless: "
+            "the station ignores receipts for other chains"
+        )
     text = json.dumps(granted, indent=1) + "\n"
     if arguments.grant is None:
         print(text, end="")

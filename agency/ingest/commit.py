@@ -2,7 +2,8 @@
 
 What is held first stays. A latecomer that takes the same place with another hash, or that does not link to the
 neighbours that are held, becomes a fork: both are kept, the station is flagged, an operator decides. A finding with
-a code takes its place in the chain, in the quarantine, so it never blocks its neighbours.
+a code takes its place in the chain, in the quarantine, so it never blocks its neighbours. What a revoked key signed is
+kept likewise, but no receipt is owed for it: its station has another key by now, or none.
 """
 
 from datetime import datetime
@@ -10,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from agency.clock import now_text, thai_day
-from agency.ingest.verification import Finding
+from agency.ingest.verification import REVOKED, Finding
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey, Link
 from agency.store.database import Connection
@@ -40,7 +41,8 @@ def commit(connection: Connection, finding: Finding) -> Committed:
     if position is None:
         return Committed(_set_aside(connection, finding, finding.code or "bad_position"), None)
     chain = _chain_for(connection, finding, position)
-    return Committed(_place(connection, chain, finding, position), chain.key)
+    outcome = _place(connection, chain, finding, position)
+    return Committed(outcome, None if finding.code == REVOKED else chain.key)
 
 
 def _place(connection: Connection, chain: Chain, finding: Finding, position: Position) -> Outcome:

@@ -24,6 +24,7 @@ from appliance.events.sign import EVENT_TYPE, KeySet
 
 MAX_BUNDLE_BYTES = 32 * 1024
 MAX_BUNDLE_LINES = 32
+REVOKED = "revoked"
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _SEQUENCE = re.compile(r"[0-9]{10}")
@@ -126,7 +127,7 @@ def inspect(jws: str, station: str, ring: KeyRing, rules: Rules) -> Finding:
     key, event = ring.open(jws)
     if key.station != station:
         raise VerificationError("signed by another station's key")
-    code = "revoked" if key.revoked_at else fault(event, station, rules)
+    code = REVOKED if key.revoked_at else fault(event, station, rules)
     return Finding(jws, jws_hash(jws), station, key.kid, position_of(event), event, code)
 
 

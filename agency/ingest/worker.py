@@ -16,6 +16,7 @@ from agency.ingest.batch import Bundle, take
 from agency.ingest.receipts import Address, Pacer, compose
 from agency.ingest.verification import Rules
 from agency.store.database import Database
+from agency.store.stations import event_keys
 from appliance.events.sign import Signer
 
 _log = logging.getLogger(__name__)
@@ -111,7 +112,10 @@ class Worker:
         if not addresses:
             return
         with self._database.read() as connection:
-            receipts = [compose(connection, address, self._office.epoch) for address in addresses]
+            keys = event_keys(connection, *{address.station for address in addresses})
+            good = {key.kid for key in keys if key.revoked_at is None}  # one may have been revoked since it was asked
+            owed = [address for address in addresses if address.chain.kid in good]
+            receipts = [compose(connection, address, self._office.epoch) for address in owed]
         for receipt in receipts:
             name = topic(self._office.agency, receipt.station, "receipt")
             self._client.publish_retained(name, receipt.sign(self._office.signer))

@@ -136,12 +136,17 @@ def test_only_the_fingerprint_that_the_operator_saw_is_approved(desk: Desk, tmp_
 def test_the_same_key_may_ask_again_and_another_only_after_revocation(desk: Desk, tmp_path: Path) -> None:
     first = Station("bkk-001")
     desk.enrol(first, tmp_path)
-    desk.enrol(first, tmp_path)
+    again = approve(desk, tmp_path, first.request())
+    assert again.code == 0
+    assert "another key" not in again.err
     second = Station("bkk-001")
     assert "revoke" in approve(desk, tmp_path, second.request()).err
     assert desk.run("station", "revoke", "bkk-001").code == 0
     assert approve(desk, tmp_path, first.request()).code == 1
-    desk.enrol(second, tmp_path)
+    anew = approve(desk, tmp_path, second.request())
+    assert anew.code == 0
+    assert "had another key before" in anew.err
+    assert "is harmless" in anew.err
     shown = desk.run("station", "show", "bkk-001", "--json").json()
     assert (shown["state"], shown["kid"], len(shown["keys"])) == ("approved", second.signer.kid, 2)
 

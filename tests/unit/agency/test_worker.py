@@ -8,15 +8,18 @@ import pytest
 
 from agency.broker.client import BrokerClient, Message
 from agency.broker.topics import is_station_id, station_of_event, topic
+from agency.ingest import worker
+from agency.ingest.batch import Bundle, Tally, take
+from agency.ingest.verification import Rules
 from agency.ingest.worker import Office as Facts
 from agency.ingest.worker import Worker, event_topics
 from agency.store import chains
-from agency.store.database import DatabaseError
+from agency.store.database import Database, DatabaseError
 from appliance.errors import DeliveryError
 from appliance.events.receipt import Receipt
 from appliance.events.sign import KeySet, Signer
 from tests.unit.agency.conftest import Office
-from tests.unit.agency.fleet import AGENCY, Pupil, visits
+from tests.unit.agency.fleet import AGENCY, Pupil, Station, visits
 
 
 @dataclass
@@ -99,6 +102,34 @@ def test_a_station_that_nobody_enrolled_gets_no_receipt(bench: Bench) -> None:
     assert bench.run(event(bench.office.station.started(), station="bkk-404")) == []
     with bench.office.database.read() as connection:
         assert chains.list_chains(connection) == []
+
+
+def test_a_replay_by_a_revoked_key_gets_no_receipt_and_the_new_key_does(bench: Bench) -> None:
+    old, desk = bench.office.station, bench.office.desk
+    lines = visits(old, 2)
+    assert len(bench.run(event(lines[0]))) == 1
+    assert desk.run("station", "revoke", old.id).code == 0
+    new = Station(old.id)
+    desk.enrol(new, bench.office.folder)
+    (receipt,) = bench.run(event(*lines), event(new.started()))
+    assert (receipt.chain, receipt.through) == (new.next.chain, 1)
+    assert bench.run(event(*lines)) == []
+    with bench.office.database.read() as connection:
+        codes = {kept.code for kept in chains.list_quarantined(connection, old.id)}
+        (held,) = (chain for chain in chains.list_chains(connection, old.id) if chain.kid == old.signer.kid)
+    assert (codes, held.high_water) == ({"revoked"}, 1)
+
+
+def test_a_receipt_that_waits_is_not_sent_once_the_key_is_revoked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def revoked_meanwhile(database: Database, rules: Rules, bundles: list[Bundle]) -> Tally:
+        tally = take(database, rules, bundles)
+        assert bench.office.desk.run("station", "revoke", "bkk-001").code == 0
+        return tally
+
+    monkeypatch.setattr(worker, "take", revoked_meanwhile)
+    assert bench.run(event(bench.office.station.started())) == []
 
 
 def test_a_dead_client_ends_the_worker(bench: Bench) -> None:
