@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from agency.broker.configuration import MAX_PACKET_BYTES
 from appliance.errors import DeliveryError
 
 _log = logging.getLogger(__name__)
@@ -72,13 +73,15 @@ class BrokerClient:
     Args:
         login: where and who.
         topics: what to subscribe to, anew at every connect, with QoS 1.
+        largest: a message of more bytes is dropped and logged before it waits for anybody: this bounds our memory.
 
     Raises:
         DeliveryError: our certificate or key cannot be used.
     """
 
-    def __init__(self, login: Login, topics: tuple[str, ...] = ()) -> None:
+    def __init__(self, login: Login, topics: tuple[str, ...] = (), largest: int = MAX_PACKET_BYTES) -> None:
         self._login = login
+        self._largest = largest
         self._topics = topics
         self._messages: queue.Queue[Message] = queue.Queue(_MAX_WAITING_MESSAGES)
         self._is_connected = threading.Event()
@@ -195,6 +198,9 @@ class BrokerClient:
             _log.error("the broker refused a subscription: %s", ", ".join(map(str, reasons)))
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
+        if len(message.payload) > self._largest:
+            _log.warning("%s: dropped: the bundle is over %d KiB", message.topic, self._largest // 1024)
+            return
         try:
             self._messages.put_nowait(Message(message.topic, bytes(message.payload), message.retain))
         except queue.Full:

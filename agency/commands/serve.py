@@ -59,7 +59,7 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
     """Take events until SIGTERM."""
     from agency.broker.client import BrokerClient
     from agency.broker.configuration import INGEST_USER
-    from agency.ingest.worker import Office, Worker, event_topics
+    from agency.ingest.worker import LARGEST_MESSAGE, Office, Worker, event_topics
     from agency.store.database import Database
     from appliance.events.sign import Signer
 
@@ -74,7 +74,8 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
             signer=Signer(home.key("receipt")),
             epoch=int(meta["epoch"]),
         )
-        client = BrokerClient(login(home, meta, INGEST_USER, arguments.broker), event_topics(office.agency))
+        where = login(home, meta, INGEST_USER, arguments.broker)
+        client = BrokerClient(where, event_topics(office.agency), LARGEST_MESSAGE)
         worker = Worker(database, client, office)
         client.start()
         try:

@@ -14,13 +14,14 @@ from agency.broker.client import BrokerClient, Message
 from agency.broker.topics import station_of_event, topic
 from agency.ingest.batch import Bundle, take
 from agency.ingest.receipts import Address, Pacer, compose
-from agency.ingest.verification import Rules
+from agency.ingest.verification import MAX_BUNDLE_BYTES, Rules
 from agency.store.database import Database
 from agency.store.stations import event_keys
 from appliance.events.sign import Signer
 
 _log = logging.getLogger(__name__)
 
+LARGEST_MESSAGE = MAX_BUNDLE_BYTES + 512  # a little more: who just misses the bound is counted like every other
 _MAX_BATCH_MESSAGES = 200
 _LONGEST_WAIT_S = 0.5
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paho.mqtt.client import MQTTMessage
 
+from agency.broker.client import BrokerClient, Login
 from agency.desk.enrolment import ENROL_TYPE
 from agency.ingest import batch
-from agency.ingest.verification import Finding, KeyRing, Rules, inspect
+from agency.ingest.verification import MAX_BUNDLE_BYTES, Finding, KeyRing, Rules, inspect
+from agency.ingest.worker import LARGEST_MESSAGE
 from appliance.events.sign import KeySet, MessageType
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import Desk, Station, visits
@@ -77,3 +80,16 @@ def test_what_a_bundle_loses_is_one_line_of_log(office: Office, caplog: pytest.L
     assert record.getMessage().startswith("station bkk-001: dropped: 30 times not ")
     assert record.getMessage().endswith("; signed by no known event key")
     assert len(record.getMessage()) < 200
+
+
+def test_a_message_that_is_too_large_never_waits_in_memory(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    user, tls = "agency-ingest", desk.home.tls
+    login = Login(user, "127.0.0.1", 1, desk.home.public / "ca.pem", tls / f"{user}.pem", tls / f"{user}.key")
+    client = BrokerClient(login, largest=LARGEST_MESSAGE)
+    for size in (MAX_BUNDLE_BYTES, LARGEST_MESSAGE, LARGEST_MESSAGE + 1, 200_000):
+        message = MQTTMessage(topic=b"cs/1/obec/bkk-001/event")
+        message.payload = b"x" * size
+        client._on_message(client._client, None, message)
+    queued = [client.next_message(0) for _ in range(3)]
+    assert [waiting and len(waiting.payload) for waiting in queued] == [MAX_BUNDLE_BYTES, LARGEST_MESSAGE, None]
+    assert caplog.text.count("cs/1/obec/bkk-001/event: dropped: the bundle is over 32 KiB") == 2
