@@ -29,6 +29,7 @@ REVOKED = "revoked"
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _SEQUENCE = re.compile(r"[0-9]{10}")
 _HASH = re.compile(r"[A-Za-z0-9_-]{43}")
+_TELLING_CHECKS = ("applet", "checksum", "roster")  # every service requires these; others may advise only
 _RANDOM_FIELDS = ("id", "chain", "previous", "sealed")  # by chance, digits may follow each other in these
 
 
@@ -158,13 +159,23 @@ def fault(event: dict[str, Any], station: str, rules: Rules) -> str | None:
         return "wrong_source"
     if any(citizen_number.is_in(text) for text in clear_texts(event)):
         return "number_in_clear"
-    return _seal_fault(event["data"], seal_context(event["source"], position), rules)
+    return _data_fault(event["data"], seal_context(event["source"], position), rules)
 
 
-def _seal_fault(data: dict[str, Any], context: str, rules: Rules) -> str | None:
+def _contradicts_itself(data: dict[str, Any]) -> bool:
+    """Say whether a visit was accepted that no honest station accepts."""
+    if data.get("verdict") != "accepted":
+        return False
+    results = {data["checks"][name]["result"] for name in _TELLING_CHECKS if name in data["checks"]}
+    return bool(results & {"fail", "could_not_check"}) or data["level"] == "L0" or data["sealed"] is None
+
+
+def _data_fault(data: dict[str, Any], context: str, rules: Rules) -> str | None:
+    if _contradicts_itself(data):
+        return "contradiction"
     sealed = data.get("sealed")
     if sealed is None:
-        return "seal_missing" if data.get("verdict") == "accepted" and data.get("level") != "L0" else None
+        return None
     try:
         if _unbase64(sealed["aad"]) != context.encode():
             return "seal_moved"

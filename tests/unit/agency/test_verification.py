@@ -1,15 +1,20 @@
 """What an event must be: every code once, by an event that a real station signed."""
 
 from collections.abc import Callable
+from importlib import resources
+from itertools import product
 from typing import Any
 
 import pytest
 
-from agency.ingest.verification import Finding, KeyRing, Rules, clear_texts, inspect, position_of, split_bundle
+from agency.ingest.verification import Finding, KeyRing, Rules, clear_texts, fault, inspect, position_of, split_bundle
 from agency.store.stations import EventKey
+from appliance.checks.result import Check, Result
+from appliance.checks.verdict import decide
 from appliance.errors import VerificationError
 from appliance.events.seal import generate_sealing_key, public_sealing_key
 from appliance.events.sign import EVENT_TYPE
+from appliance.services.profile import parse, shipped
 from tests.unit.agency.fleet import AGENCY, MORNING, Pupil, Station, citizen_number
 
 PUPIL = Pupil.make(7)
@@ -63,7 +68,11 @@ def top(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         ("wrong_source", top(source="urn:card-station:rd:bkk-001")),
         ("number_in_clear", data(card={"inserted_ms": int(PUPIL.citizen_id), "apdus": 3})),
         ("number_in_clear", data(choice=f"a{PUPIL.citizen_id}")),
-        ("seal_missing", data(sealed=None)),
+        ("contradiction", data(sealed=None)),
+        ("contradiction", data(level="L0")),
+        ("contradiction", data(checks={"applet": {"result": "fail", "why": "not_a_thai_card"}})),
+        ("contradiction", data(checks={"checksum": {"result": "could_not_check"}})),
+        ("contradiction", data(checks={"checksum": {"result": "pass"}, "roster": {"result": "fail"}})),
     ],
 )
 def test_what_breaks_a_rule_has_its_code(
@@ -74,8 +83,29 @@ def test_what_breaks_a_rule_has_its_code(
 
 def test_a_visit_without_a_seal_is_fine_where_nothing_was_read(station: Station) -> None:
     payload = station.visit_payload(PUPIL)
-    for changes in ({"level": "L0"}, {"verdict": "cancelled"}):
+    for changes in ({"level": "L0", "verdict": "could_not_check"}, {"verdict": "cancelled"}):
         assert look(station, {**payload, "data": {**payload["data"], "sealed": None, **changes}}).code is None
+
+
+def test_whatever_a_station_decides_does_not_contradict_itself(station: Station) -> None:
+    payload = station.visit_payload(PUPIL)
+    folder = resources.files("appliance.simulate")
+    demonstrations = [parse(e.read_bytes(), e.name) for e in folder.iterdir() if e.name.endswith(".toml")]
+    profiles = [*shipped(), *demonstrations]
+    assert profiles
+    names = ("applet", "checksum", "roster", "expiry")
+    for profile, results in product(profiles, product((None, *Result), repeat=len(names))):
+        checks = {name: Check(result) for name, result in zip(names, results, strict=True) if result is not None}
+        decision = decide(profile.required, checks)
+        told = {name: check.as_data() for name, check in checks.items()}
+        changes = {"checks": told, "level": decision.level.value, "verdict": decision.verdict.value}
+        event = {**payload, "data": {**payload["data"], **changes}}
+        assert fault(event, station.id, rules(station)) is None, changes
+
+
+def test_a_check_that_only_advises_may_fail(station: Station) -> None:
+    advice = {"checksum": {"result": "pass"}, "expiry": {"result": "fail"}, "later": {"result": "could_not_check"}}
+    assert look(station, data(checks=advice)(station.visit_payload(PUPIL))).code is None
 
 
 def test_a_seal_from_another_event_is_found(station: Station) -> None:
