@@ -128,13 +128,23 @@ def write_secret(path: Path, content: bytes) -> None:
 
 def write_public(path: Path, content: str) -> None:
     """Write or replace a file that all may read; a reader sees the old or the new one, never half."""
+    _replace(path, content, 0o644)
+
+
+def write_private(path: Path, content: str) -> None:
+    """Write or replace a file that only its owner may read, whoever could read the old one."""
+    _replace(path, content, 0o600)
+
+
+def _replace(path: Path, content: str, mode: int) -> None:
     draft = path.with_name(path.name + ".new")
-    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    draft.unlink(missing_ok=True)  # never into a file that somebody else may have open
+    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with _named(draft), os.fdopen(number, "w", encoding="utf-8") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    draft.chmod(0o644)
+    draft.chmod(mode)
     draft.replace(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agency.commands.output import say, show_json, show_table
-from agency.home import Home, jwks_text, write_public
+from agency.home import Home, jwks_text, write_private, write_public
 from appliance.errors import ConfigError, VerificationError, WrongUse
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def approve(home: Home, arguments: argparse.Namespace) -> int:
         print(text, end="")
         return 0
     try:
-        write_public(arguments.grant, text)
+        write_private(arguments.grant, text)
     except OSError as error:
         raise WrongUse(f"approved, but cannot write {arguments.grant}: {error.strerror}; approve again") from None
     say(f"approved; take {arguments.grant} to the station")

@@ -169,6 +169,19 @@ def test_the_fleet_is_listed_for_people_and_programs(office: Office) -> None:
     assert office.desk.run("station", "revoke", "bkk-404").code == 2
 
 
+def test_a_grant_is_for_its_owner_only_even_over_files_that_were_open_to_all(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "grant.json"
+    for left in (file, tmp_path / "grant.json.new"):
+        left.write_text("open to all")
+        left.chmod(0o666)
+    with (tmp_path / "grant.json.new").open() as spy:
+        assert approve(desk, tmp_path, Station("bkk-001").request(), "--grant", str(file)).code == 0
+        assert spy.read() == "open to all"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text())["station"] == "bkk-001"
+    assert not (tmp_path / "grant.json.new").exists()
+
+
 def test_a_grant_that_cannot_be_written_says_so(desk: Desk, tmp_path: Path) -> None:
     ran = approve(desk, tmp_path, Station("bkk-001").request(), "--grant", str(tmp_path / "no" / "grant.json"))
     assert ran.code == 2
