@@ -13,7 +13,6 @@ made durable; take no more cards).
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -226,6 +225,8 @@ def _digests(world: World, citizen_id: str, signed: SignedRoster | None, at: Mom
     today = Scrypt(world.outbox.day_salt(at.time.date().isoformat()))
     if signed is None:
         return today.digest(citizen_id), b""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(2) as pool:
         subject, on_roster = pool.map(lambda kdf: kdf.digest(citizen_id), (today, signed.roster.kdf))
     return subject, on_roster

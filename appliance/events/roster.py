@@ -10,7 +10,6 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +116,8 @@ def roster_body(
         citizen_ids: 13 ASCII digits each.
         progress: called with the number of people done.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     kdf = Scrypt.fresh()
     digests = []
     with ThreadPoolExecutor() as pool:  # hashlib.scrypt releases the GIL

@@ -1,11 +1,12 @@
-"""The published JSON Schemas (draft 7, in ``schemas/``) and the check against them."""
+"""The published JSON Schemas (draft 7, in ``schemas/``) and the check against them.
+
+The library is imported with the first check, or by ``prepare`` (docs/adr/0003).
+"""
 
 import json
 from functools import cache
 from importlib.resources import files
 from typing import Any
-
-import fastjsonschema
 
 from appliance.errors import VerificationError
 
@@ -24,21 +25,29 @@ class Schema:
         """Return the schema as published."""
         return files("appliance.events").joinpath(f"schemas/{self._name}.json").read_text("utf-8")
 
+    def prepare(self) -> None:
+        """Compile now, so that no person waits for it later."""
+        _compiled(self)
+
     def check(self, value: Any) -> None:
         """Check ``value``.
 
         Raises:
             VerificationError: names the place and the rule, never the value.
         """
+        from fastjsonschema import JsonSchemaValueException
+
         try:
             _compiled(self)(value)
-        except fastjsonschema.JsonSchemaValueException as error:
+        except JsonSchemaValueException as error:
             place = ".".join(str(part) for part in error.path)
             raise VerificationError(f"{place} breaks the rule '{error.rule}' of {self._name}") from None
 
 
 @cache
 def _compiled(schema: Schema) -> Any:
+    import fastjsonschema
+
     return fastjsonschema.compile(json.loads(schema.text()), use_default=False)
 
 

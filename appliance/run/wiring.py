@@ -15,6 +15,7 @@ from appliance.errors import ConfigError, PanelFault, VerificationError
 from appliance.events.cloud_event import Origin
 from appliance.events.document import Document
 from appliance.events.roster import Roster
+from appliance.events.schema import EVENT
 from appliance.events.sign import KeySet
 from appliance.events.writer import EventWriter
 from appliance.flow import SignedRoster, World
@@ -143,6 +144,7 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     profile = _profile(settings.service.id)
     outbox = Outbox.open(state / DATABASE_NAME, max_bytes=settings.outbox.max_bytes, on_append=Nudge(runtime))
     outbox.head()  # a station without a chain must not look ready
+    EVENT.prepare()
     reader = WorkerReader(settings.reader.name, settings.reader.allow)
     world = World(
         reader=reader,
