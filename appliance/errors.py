@@ -84,6 +84,41 @@ class CardBusy(CardError):
     why = "busy"
 
 
+class CardReset(CardError):
+    """The card was reset, and with it the applet was lost: another program, or the card itself."""
+
+    code = "C08"
+    why = "reset"
+
+
+class CardUnpowered(CardMute):
+    """The reader gives the card no power, or none that the card takes."""
+
+    code = "C09"
+    why = "unpowered"
+
+
+class CardProtocolMismatch(NotAThaiIdCard):
+    """Reader and card have no protocol in common; a Thai ID card speaks T=0, which every reader does."""
+
+    code = "C10"
+    why = "protocol_mismatch"
+
+
+class CardVersionUnsupported(CardError):
+    """A Thai ID card of a version whose layout is not known well enough to read it without guessing."""
+
+    code = "C11"
+    why = "version_unsupported"
+
+
+class CommandForbidden(CardError):
+    """Somebody asked the reader worker for a command that the active service may not send; it was not sent."""
+
+    code = "C12"
+    why = "forbidden"
+
+
 class ReaderUnavailable(CardStationError):
     """No reader to talk to now; it may come back by itself."""
 
@@ -97,9 +132,21 @@ class NoReader(ReaderUnavailable):
 
 
 class CardServiceDown(ReaderUnavailable):
-    """pcscd is not running, or refuses this user."""
+    """pcscd is not running, or does not answer."""
 
     code = "R02"
+
+
+class ReaderGone(NoReader):
+    """The reader was unplugged while it was in use."""
+
+    code = "R03"
+
+
+class CardServiceRefuses(CardServiceDown):
+    """pcscd runs and refuses this user (polkit), or has no room for another client."""
+
+    code = "R04"
 
 
 class StoreError(CardStationError):

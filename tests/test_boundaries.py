@@ -36,6 +36,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "appliance.run": EVERYTHING,
     "appliance.cli": EVERYTHING,
     "appliance.commands": EVERYTHING,
+    "appliance.command_line": EVERYTHING,
     "agency": ("appliance.events", "appliance.services", "appliance.errors"),
 }
 

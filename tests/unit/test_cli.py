@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from appliance import cli, commands, errors, papers
+from appliance import cli, errors, papers
+from appliance.commands import station
+from appliance.commands.call import Call
 from appliance.events.cloud_event import Origin
 from appliance.events.writer import EventWriter
 from appliance.hardware.clock import SystemClock
@@ -79,10 +81,10 @@ EXIT_CODES = [
 def test_each_family_has_its_exit_code(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(call: commands.Call) -> int:
+    def fail(call: Call) -> int:
         raise error
 
-    monkeypatch.setattr(commands, "status", fail)
+    monkeypatch.setattr(station, "status", fail)
     assert cli.main(["status"]) == code
     line = one_line(capsys)
     assert "; " in line
@@ -100,10 +102,10 @@ def test_every_error_of_the_product_has_an_outcome() -> None:
 def test_what_is_unexpected_shows_nothing_of_its_content(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(call: commands.Call) -> int:
+    def fail(call: Call) -> int:
         raise ValueError("bytes of a card")
 
-    monkeypatch.setattr(commands, "status", fail)
+    monkeypatch.setattr(station, "status", fail)
     assert cli.main(["status"]) == 1
     assert one_line(capsys) == "card-station: X00: unexpected ValueError; run it again with --verbose and report it"
     assert cli.main(["status", "--verbose"]) == 1
@@ -145,10 +147,10 @@ def test_help_is_everywhere(line: str, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_interruption_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupt(call: commands.Call) -> int:
+    def interrupt(call: Call) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "status", interrupt)
+    monkeypatch.setattr(station, "status", interrupt)
     assert cli.main(["status"]) == 130
     assert capsys.readouterr() == ("", "")
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance import cli, commands, config, errors
+from appliance import cli, config, errors
+from appliance.commands import station
+from appliance.commands.call import Call
 from appliance.config import SERVICE_ID
 from appliance.errors import ConfigError
 from appliance.services.profile import ID_PATTERN, parse
@@ -215,10 +217,10 @@ def test_a_directory_that_cannot_be_used_is_named(
 def test_a_state_directory_without_permission(
     home: Path, place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(call: commands.Call) -> int:
+    def fail(call: Call) -> int:
         raise PermissionError(13, "Permission denied", str(home / place))
 
-    monkeypatch.setattr(commands, "status", fail)
+    monkeypatch.setattr(station, "status", fail)
     assert cli.main(["status"]) == 7
     said = f"{home / 'state'} cannot be used: Permission denied; STATE_DIRECTORY chooses another one"
     assert one_line(capsys) == f"card-station: {errors.StoreError.code}: {said}"

@@ -1,0 +1,118 @@
+"""The command line of ``card-station``: which commands there are, and what each takes (contract 2)."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
+
+from appliance import __version__, errors
+from appliance.commands import outbox, settings, simulate, station
+from appliance.commands.call import Call
+
+MAX_SEQUENCE = (1 << 63) - 1
+
+_Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise errors.WrongUse(message)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own is silent where that fails
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line."""
+    top = _Parser(
+        prog="card-station",
+        description="A service point for the Thai national ID card.",
+        parents=[_common()],
+        epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 no reader, 4 no card, 5 not a Thai ID card, "
+        "6 card not read whole, 7 a service of the machine is missing, 78 bad configuration.",
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    verbs = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _command(verbs, "station", station.station, "run the card process: reader, checks, panel, outbox; no network")
+    _command(verbs, "link", station.link, "run the network process: MQTT; no card, no panel, no signing key")
+    _command(verbs, "run", station.run, "run both under one supervisor, in the foreground")
+    _command(verbs, "status", station.status, "show reader, panel, clock, backlog, last receipt, versions")
+    _add_outbox(verbs)
+    _add_config(verbs)
+    _add_service(verbs)
+    _add_enrol(verbs)
+    _add_simulate(verbs)
+    return top
+
+
+def _common() -> argparse.ArgumentParser:
+    """Return the options that may stand before and after every command."""
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--config", metavar="FILE", help="settings file; else $CARD_STATION_CONFIG, else /etc")
+    common.add_argument("--json", action="store_true", help="print data as JSON")
+    common.add_argument("--verbose", action="store_true", help="show tracebacks")
+    return common
+
+
+def _command(verbs: _Verbs, name: str, run: Callable[[Call], int], about: str) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=about, description=about, parents=[_common()])
+    verb.set_defaults(command=run)
+    return verb
+
+
+def _group(verbs: _Verbs, name: str, about: str) -> _Verbs:
+    group: argparse.ArgumentParser = verbs.add_parser(name, help=about, description=about, parents=[_common()])
+    return group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _whole(high: int) -> Callable[[str], int]:
+    """Return what reads a whole number from 1 to ``high``."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= len(str(high)) and 1 <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {high}")
+        return int(text)
+
+    return read
+
+
+def _add_outbox(verbs: _Verbs) -> None:
+    group = _group(verbs, "outbox", "the queue of events and its chain")
+    _command(group, "list", outbox.list_events, "list the stored events")
+    show = _command(group, "show", outbox.show, "show one event")
+    show.add_argument("sequence", metavar="SEQ", type=_whole(MAX_SEQUENCE), help="its sequence number")
+    _command(group, "export", outbox.export, "print every event as a compact JWS, one a line")
+    _command(group, "verify", outbox.verify_chain, "recompute every hash and signature")
+
+
+def _add_config(verbs: _Verbs) -> None:
+    group = _group(verbs, "config", "the settings")
+    _command(group, "check", settings.check, "check the settings file")
+    show = _command(group, "show", settings.show, "show the effective settings and where each came from")
+    show.add_argument("--defaults", action="store_true", help="print a commented file with every default instead")
+
+
+def _add_service(verbs: _Verbs) -> None:
+    group = _group(verbs, "service", "the service profiles")
+    _command(group, "list", settings.list_services, "list them")
+    show = _command(group, "show", settings.show_service, "show one, and which bytes of the card it may read")
+    show.add_argument("id", metavar="ID", help="such as school.attendance")
+
+
+def _add_enrol(verbs: _Verbs) -> None:
+    verb = _command(verbs, "enrol", station.enrol, "make this station's keys, or take up the agency's grant")
+    way = verb.add_mutually_exclusive_group(required=True)
+    way.add_argument("--request", metavar="FILE", help="make the keys where there are none; write the request here")
+    way.add_argument("--grant", metavar="FILE", help="take up the agency's answer")
+
+
+def _add_simulate(verbs: _Verbs) -> None:
+    group = _group(verbs, "simulate", "virtual hardware")
+    card = _command(group, "card", simulate.card, "put a virtual card into the virtual reader")
+    card.add_argument("name", metavar="NAME", help="person-N, expired, bad-number, bank or mute")
+    port_help = "TCP port of the virtual reader (default %(default)s)"
+    card.add_argument("--port", metavar="PORT", type=_whole(65535), default=35963, help=port_help)
+    _command(group, "panel", simulate.panel, "show the virtual panel in this terminal; A, B, C press buttons")
