@@ -15,7 +15,7 @@ from appliance.panel.screens import Button, Screen
 
 
 class CardChannel(Protocol):
-    """An open line to one card. Real: ``hardware.pcsc.PcscChannel``. Simulated: ``simulate.card.InMemoryChannel``."""
+    """An open line to one card. Real: ``hardware.pcsc.PcscChannel``. Simulated: ``simulate.slot.InMemoryChannel``."""
 
     atr: bytes
 
@@ -24,7 +24,7 @@ class CardChannel(Protocol):
 
 
 class CardSlot(Protocol):
-    """The slot of one reader. Real: ``hardware.pcsc.PcscSlot``. Simulated: ``simulate.card.InMemorySlot``."""
+    """The slot of one reader. Real: ``hardware.pcsc.PcscSlot``. Simulated: ``simulate.slot.InMemorySlot``."""
 
     def wait_card(self, timeout_s: float) -> "Insertion | None":
         """Return the insertion that has not been returned yet, or None. Raises ReaderUnavailable."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from appliance.cards.citizen_id import check_digit
 
+_FILE_BYTES = 5950
+
 _FIRST_TH = ("สมชาย", "มาลี", "วิชัย", "กานดา", "ประเสริฐ", "น้ำฝน", "ธีรเดช", "ฐิติมา")
 _FIRST_EN = ("Somchai", "Malee", "Wichai", "Kanda", "Prasoet", "Namfon", "Thiradet", "Thitima")
 _LAST_TH = ("ทดสอบดี", "ตัวอย่างงาม", "สมมุติวงศ์", "จำลองสุข", "ไม่มีตัวตน", "ในนิทาน", "ลองระบบ")
@@ -59,3 +61,24 @@ def person(serial: int, expiry: str = "25751230") -> Person:
         sex="2" if is_woman else "1",
         expiry=expiry,
     )
+
+
+def file_image(who: Person) -> bytes:
+    """Return the applet's file for an invented person, 5,950 bytes."""
+    image = bytearray(b" " * _FILE_BYTES)
+
+    def put(offset: int, size_bytes: int, text: str) -> None:
+        image[offset : offset + size_bytes] = text.encode("tis-620").ljust(size_bytes)[:size_bytes]
+
+    put(0x0000, 4, "0003")
+    put(0x0004, 13, who.citizen_id)
+    put(0x0011, 100, who.name_th)
+    put(0x0075, 100, who.name_en)
+    put(0x00D9, 8, who.birth)
+    put(0x00E1, 1, who.sex)
+    put(0x00F6, 100, "ท้องถิ่นจำลอง/จังหวัดสมมุติ")
+    put(0x0167, 8, "25650101")
+    put(0x016F, 8, who.expiry)
+    put(0x0177, 2, "01")
+    put(0x1579, 160, "99/9#หมู่ที่ 4####ตำบลตัวอย่าง#อำเภอทดสอบ#จังหวัดสมมุติ")
+    return bytes(image)

@@ -24,9 +24,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from appliance.errors import CardStationError, WrongUse
-from appliance.simulate.card import VpcdCard, deck
+from appliance.simulate.deck import deck
 from appliance.simulate.pcscd import PrivatePcscd
 from appliance.simulate.persons import person
+from appliance.simulate.vpcd import VpcdCard
 
 AGENCY = "obec"
 SET = "school-1"

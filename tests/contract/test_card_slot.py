@@ -12,9 +12,12 @@ from appliance.cards.thai_id import Field
 from appliance.errors import CardError, CardRemoved, NotAThaiIdCard
 from appliance.ports import CardSlot
 from appliance.run.worker import SlotReader
-from appliance.simulate.card import ATR_BANK, ATR_THAI, BankCard, InMemorySlot, ThaiCard, VirtualCard, VpcdCard, deck
+from appliance.simulate.card import ATR_BANK, ATR_THAI, BankCard, ThaiCard, VirtualCard
+from appliance.simulate.deck import deck
 from appliance.simulate.pcscd import PrivatePcscd
 from appliance.simulate.persons import person
+from appliance.simulate.slot import InMemorySlot
+from appliance.simulate.vpcd import VpcdCard
 
 PATIENCE_S = 5.0
 ATTENDANCE = [Field.CITIZEN_ID]

@@ -29,9 +29,10 @@ from appliance.hardware.pcsc import PcscSlot
 from appliance.ports import Insertion
 from appliance.run.reader import WorkerReader
 from appliance.run.worker import SlotReader
-from appliance.simulate.card import VPCD_PORT, ThaiCard, VpcdCard
+from appliance.simulate.card import ThaiCard
 from appliance.simulate.pcscd import PrivatePcscd
 from appliance.simulate.persons import person
+from appliance.simulate.vpcd import VPCD_PORT, VpcdCard
 
 PATIENCE_S = 5.0
 ATTENDANCE = [Field.CITIZEN_ID]

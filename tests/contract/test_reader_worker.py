@@ -13,9 +13,10 @@ from appliance.cards.thai_id import Field
 from appliance.errors import CardDeadline, CardError, CardServiceDown, ReaderUnavailable
 from appliance.ports import Insertion
 from appliance.run.reader import WorkerReader
-from appliance.simulate.card import MuteCard, ThaiCard, VpcdCard
+from appliance.simulate.card import MuteCard, ThaiCard
 from appliance.simulate.pcscd import PrivatePcscd
 from appliance.simulate.persons import person
+from appliance.simulate.vpcd import VpcdCard
 
 ATTENDANCE = [Field.CITIZEN_ID]
 

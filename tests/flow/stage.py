@@ -18,10 +18,11 @@ from appliance.outbox.verify import verify
 from appliance.panel.screens import Screen
 from appliance.run.worker import SlotReader
 from appliance.services.profile import Profile, shipped
-from appliance.simulate.card import InMemorySlot, VirtualCard
+from appliance.simulate.card import VirtualCard
 from appliance.simulate.clock import SimulatedClock
 from appliance.simulate.panel import RecordingPanel
 from appliance.simulate.persons import person
+from appliance.simulate.slot import InMemorySlot
 
 ATTENDANCE = next(profile for profile in shipped() if profile.id == "school.attendance")
 MEMBERS = [person(serial).citizen_id for serial in (1, 2, 3)]

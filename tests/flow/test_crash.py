@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from appliance.panel.screens import State
-from appliance.simulate.card import ThaiCard, deck
+from appliance.simulate.card import ThaiCard
+from appliance.simulate.deck import deck
 from appliance.simulate.persons import person
 from tests.flow.crash import CRASHED, FINISHED, run_until_crash
 from tests.flow.stage import Stage

@@ -13,7 +13,8 @@ from appliance.flow import serve
 from appliance.panel.screens import Button, State
 from appliance.panel.words import Tone
 from appliance.services.profile import parse
-from appliance.simulate.card import BankCard, MuteCard, ThaiCard, deck
+from appliance.simulate.card import BankCard, MuteCard, ThaiCard
+from appliance.simulate.deck import deck
 from appliance.simulate.persons import person
 from tests.flow.stage import Stage, signed_roster
 

@@ -12,8 +12,9 @@ import pytest
 from appliance.errors import CardServiceDown, WrongUse
 from appliance.hardware.pcsc import PcscSlot
 from appliance.simulate import pcscd
-from appliance.simulate.card import VpcdCard, deck
+from appliance.simulate.deck import deck
 from appliance.simulate.pcscd import PrivatePcscd
+from appliance.simulate.vpcd import VpcdCard
 
 PRIVATE = Path(__file__).parents[2] / "scripts" / "private"
 is_private = pytest.mark.skipif(os.environ.get("CARD_STATION_PRIVATE") != "1", reason="runs in scripts/private only")

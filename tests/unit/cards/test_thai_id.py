@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from appliance.cards import thai_id
 from appliance.cards.thai_id import Field, Window
 from appliance.errors import CardError, CardGarbled
-from appliance.simulate.card import ThaiCard, deck
+from appliance.simulate.card import ThaiCard
+from appliance.simulate.deck import deck
 from appliance.simulate.persons import person
 
 

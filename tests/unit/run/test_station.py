@@ -32,8 +32,9 @@ from appliance.run.station import RETRY_S, SAY_EVERY_S, Station
 from appliance.run.stop import StopSignal
 from appliance.run.wiring import Parts
 from appliance.run.worker import SlotReader
-from appliance.simulate.card import InMemorySlot, ThaiCard, VirtualCard
+from appliance.simulate.card import ThaiCard, VirtualCard
 from appliance.simulate.persons import person
+from appliance.simulate.slot import InMemorySlot
 from tests.flow.stage import ATTENDANCE, Stage
 
 Act = Callable[[], None]

@@ -28,10 +28,11 @@ from appliance.run.panel import PanelThread
 from appliance.run.wiring import SIMULATED_CLOCK, RosterSource, build, build_panel
 from appliance.run.worker import SlotReader
 from appliance.services.profile import shipped
-from appliance.simulate.card import InMemorySlot, ThaiCard
+from appliance.simulate.card import ThaiCard
 from appliance.simulate.panel import TRACE_VARIABLE
 from appliance.simulate.panel_view import SOCKET_NAME
 from appliance.simulate.persons import person
+from appliance.simulate.slot import InMemorySlot
 from tests.unit.small_agency import Agency
 
 STATION = "bkk-001"

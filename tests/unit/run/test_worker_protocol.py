@@ -29,8 +29,9 @@ from appliance.run.worker import (
     unpack_insertion,
     unpack_reading,
 )
-from appliance.simulate.card import BankCard, InMemorySlot, MuteCard, ThaiCard
+from appliance.simulate.card import BankCard, MuteCard, ThaiCard
 from appliance.simulate.persons import person
+from appliance.simulate.slot import InMemorySlot
 
 READ = {"do": "read", "fields": ["citizen_id"]}
 WAIT = {"do": "wait_card", "timeout_s": 0}

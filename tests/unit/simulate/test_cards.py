@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,20 +14,14 @@ from hypothesis import strategies as st
 
 from appliance.cards.citizen_id import is_valid
 from appliance.cards.thai_id import Field
+from appliance.commands import simulate as subject
+from appliance.commands.call import Call
 from appliance.errors import CardRemoved, CardServiceDown, WrongUse
-from appliance.simulate import card as subject
-from appliance.simulate.card import (
-    ATR_BANK,
-    ATR_THAI,
-    BankCard,
-    InMemorySlot,
-    MuteCard,
-    ThaiCard,
-    VpcdCard,
-    deck,
-    file_image,
-)
-from appliance.simulate.persons import Person, person, synthetic_number
+from appliance.simulate.card import ATR_BANK, ATR_THAI, BankCard, MuteCard, ThaiCard
+from appliance.simulate.deck import deck
+from appliance.simulate.persons import Person, file_image, person, synthetic_number
+from appliance.simulate.slot import InMemorySlot
+from appliance.simulate.vpcd import VpcdCard
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "card.md"
 FILE_BYTES = 5950
@@ -352,4 +347,4 @@ def test_without_a_virtual_reader_the_words_say_what_to_do(vpcd: Vpcd, monkeypat
         VpcdCard(ThaiCard(person(1)), vpcd.port).insert(timeout_s=0.1)
     monkeypatch.setattr(VpcdCard.insert, "__defaults__", (0.1,))
     with pytest.raises(CardServiceDown, match=f"port {vpcd.port}.*scripts/private"):
-        subject.main("person-1", vpcd.port)
+        subject.card(Call(Namespace(name="person-1", port=vpcd.port), {}))

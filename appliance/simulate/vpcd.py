@@ -1,0 +1,85 @@
+"""A virtual card in the virtual reader of a real pcscd, over the wire of the driver ``vpcd``."""
+
+import socket
+import struct
+import threading
+import time
+from contextlib import suppress
+
+from appliance.simulate.card import VirtualCard
+
+VPCD_PORT = 35963
+
+
+class VpcdCard:
+    """A virtual card in the virtual reader of a real pcscd.
+
+    The card dials in (TCP): connecting is inserting, closing is removing. A frame is a length of two bytes, big
+    endian, and the payload; a payload of one byte is control (0 off, 1 on, 2 reset, 4 "your ATR?").
+
+    Args:
+        card: what answers.
+        port: where vpcd listens on this machine.
+    """
+
+    def __init__(self, card: VirtualCard, port: int = VPCD_PORT) -> None:
+        self.card = card
+        self._address = ("127.0.0.1", port)
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+
+    def insert(self, timeout_s: float = 5.0) -> None:
+        """Put the card in. Raises OSError where no virtual reader listens within ``timeout_s``."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                line = socket.create_connection(self._address, timeout=1)
+                break
+            except OSError:
+                if time.monotonic() > end_s:
+                    raise
+                time.sleep(0.02)
+        line.settimeout(None)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = line
+        self._thread = threading.Thread(target=self._serve, args=(line,), name="vpcd-card", daemon=True)
+        self._thread.start()
+
+    def remove(self) -> None:
+        """Take the card out."""
+        line, self._socket = self._socket, None
+        if line is not None:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+            line.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(5)
+
+    def is_in(self) -> bool:
+        """Say whether the virtual reader still holds the card."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _serve(self, line: socket.socket) -> None:
+        with suppress(OSError, EOFError):
+            while True:
+                (size_bytes,) = struct.unpack(">H", _receive(line, 2))
+                message = _receive(line, size_bytes)
+                if size_bytes == 1:
+                    answer = self.card.atr if message == b"\x04" else None
+                else:
+                    answer = self.card.answer(message)
+                if answer is not None:
+                    line.sendall(struct.pack(">H", len(answer)) + answer)
+
+
+def _receive(line: socket.socket, size_bytes: int) -> bytes:
+    data = b""
+    while len(data) < size_bytes:
+        # vpcd sends length and payload apart with Nagle on; without an immediate ACK each exchange costs 44 ms.
+        # The option holds for one receive only.
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        part = line.recv(size_bytes - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
