@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 from appliance import __version__, errors
-from appliance.commands import outbox, settings, simulate, station
+from appliance.commands import doctor, outbox, settings, simulate, station
 from appliance.commands.call import Call
 
 MAX_SEQUENCE = (1 << 63) - 1
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _command(verbs, "link", station.link, "run the network process: MQTT; no card, no panel, no signing key")
     _command(verbs, "run", station.run, "run both under one supervisor, in the foreground")
     _command(verbs, "status", station.status, "show reader, panel, clock, backlog, last receipt, versions")
+    _command(verbs, "doctor", doctor.doctor, "look at every real part of this machine, and say how to mend each")
     _add_outbox(verbs)
     _add_config(verbs)
     _add_service(verbs)

@@ -60,7 +60,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("appliance.outbox", "agency.store"),
     "socket": ("appliance.run", "appliance.simulate", "agency"),
     "subprocess": ("appliance.run", "appliance.simulate", "agency"),
-    "ssl": ("appliance.link.mqtt", "agency.broker"),
+    "ssl": ("appliance.link.mqtt", "appliance.link.handshake", "agency.broker"),
 }
 
 MAX_LINES = 300

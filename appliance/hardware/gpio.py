@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Any
@@ -39,6 +40,9 @@ _MAX_PRESSES = 16
 _CHIP_LABELS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
 _GET_CHIPINFO = 0x8044B401  # GPIO_GET_CHIPINFO_IOCTL of linux/gpio.h
 _CHIPINFO = struct.Struct("=32s32sI")
+_GET_LINEINFO = 0xC100B405  # GPIO_V2_GET_LINEINFO_IOCTL
+_LINEINFO = struct.Struct("=32s32sIIQ176x")
+_IS_USED = 1
 
 
 class GpioSignals:
@@ -155,6 +159,28 @@ def chip_number(devices: Path = Path("/dev"), label_of: Callable[[Path], str] = 
         if label_of(path) in _CHIP_LABELS:
             return int(path.name.removeprefix("gpiochip"))
     raise PanelFault(f"no chip with the pins of a Raspberry Pi among {devices}/gpiochip*")
+
+
+def holder(pin: int, chip: Path) -> str | None:
+    """Return who holds a pin, "" where only the kernel knows, or None where it is free; the pin is not taken.
+
+    Args:
+        pin: BCM number.
+        chip: device of the chip.
+
+    Raises:
+        OSError: there is no such chip or pin, or this user may not ask.
+    """
+    buffer = bytearray(_LINEINFO.pack(b"", b"", pin, 0, 0))
+    with chip.open("rb") as device:
+        fcntl.ioctl(device, _GET_LINEINFO, buffer)
+    _, consumer, _, _, flags = _LINEINFO.unpack(buffer)
+    return bytes(consumer).rstrip(b"\0").decode("utf-8", "replace") if flags & _IS_USED else None
+
+
+def has_lgpio() -> bool:
+    """Say whether lgpio is installed; loading it would put a pipe beside that of a running station."""
+    return find_spec("lgpio") is not None
 
 
 def open_lgpio() -> Any:

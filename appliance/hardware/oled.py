@@ -16,6 +16,7 @@ Source: Solomon Systech SSD1306 data sheet, rev 1.1, section 10; luma.core ``int
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from luma.core.error import Error as LumaError
 from luma.core.interface.serial import i2c
 from luma.oled.device import ssd1306
 from PIL import Image
+from smbus2 import SMBus
 
 from appliance.errors import ConfigError, PanelFault
 
@@ -135,3 +137,19 @@ class Oled:
             self._line.cleanup()
         except OSError:
             return  # closing a bus that failed may fail too; it is forgotten all the same
+
+
+def answers(address: int, port: int = 1, open_bus: Callable[[int], Any] = SMBus) -> bool:
+    """Say whether something answers at an I2C address; a panel in use is not disturbed.
+
+    It is asked for its status byte; not every adapter or module lets itself be read, so then only its name is called.
+
+    Raises:
+        OSError: there is no such bus, or this user may not use it.
+    """
+    with open_bus(port) as bus:
+        for ask in (bus.read_byte, bus.write_quick):
+            with suppress(OSError):
+                ask(address)
+                return True
+    return False

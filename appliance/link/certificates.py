@@ -4,6 +4,7 @@
 is imported inside the functions.
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from appliance.errors import SigningError, VerificationError
@@ -57,6 +58,12 @@ def check(certificate_pem: str, ca_pem: str, key_pem: bytes, common_name: str) -
         certificate.verify_directly_issued_by(ca)
     except (InvalidSignature, ValueError, TypeError):
         raise VerificationError("the certificate was not issued by the CA of the grant") from None
+
+
+def validity(certificate_pem: str) -> tuple[datetime, datetime]:
+    """Return from when and until when a certificate counts, with time zone. Raises VerificationError."""
+    certificate = _load_certificate(certificate_pem)
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
 def _is_ca(certificate: "Certificate") -> bool:

@@ -118,7 +118,7 @@ class MqttLine:
         client.max_inflight_messages_set(MAX_IN_FLIGHT)
         client.max_queued_messages_set(2 * MAX_IN_FLIGHT)
         client.reconnect_delay_set(1, 60)
-        client.tls_set_context(_tls(address))
+        client.tls_set_context(tls_context(address))
         client.will_set(will[0], will[1], qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -204,7 +204,8 @@ class MqttLine:
         self._note(Received(message.topic, bytes(message.payload), message.retain))
 
 
-def _tls(address: Address) -> ssl.SSLContext:
+def tls_context(address: Address) -> ssl.SSLContext:
+    """Return what TLS to the broker is spoken with. Raises DeliveryError."""
     try:
         context = ssl.create_default_context(cafile=str(address.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
