@@ -14,40 +14,25 @@ made durable; take no more cards).
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from appliance.cards.dates import Precision
-from appliance.cards.thai_id import Field, Reading
+from appliance.cards.record import Record
+from appliance.cards.thai_id import Field
 from appliance.checks import checksum, duplicate, expiry, roster
 from appliance.checks.duplicate import Stamp
 from appliance.checks.result import PASS, Check, Result
 from appliance.checks.verdict import Decision, Verdict, decide
 from appliance.errors import CardError, NotAThaiIdCard
 from appliance.events.chain import Position
-from appliance.events.roster import Roster, Scrypt
+from appliance.events.roster import Scrypt, SignedRoster
 from appliance.events.writer import EventWriter
 from appliance.panel.screens import Button, Screen, State
-from appliance.ports import Attendance, CardReader, Clock, Insertion, Moment, Outbox, Panel
+from appliance.ports import Attendance, CardReader, Clock, Insertion, Moment, Outbox, Panel, Tell
 from appliance.services.profile import Profile
 
 WAIT_S = 0.5
 REMIND_AFTER_S = 6.0
-
-
-@dataclass(frozen=True)
-class SignedRoster:
-    """The roster in force, from when and until when.
-
-    Args:
-        roster: the members.
-        issued_at: when it was signed.
-        expires_at: from then on it is stale.
-    """
-
-    roster: Roster
-    issued_at: datetime
-    expires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -86,7 +71,7 @@ class Visit:
     """
 
     insertion: Insertion
-    reading: Reading | None
+    reading: Record | None
     checks: dict[str, Check]
     error: CardError | None
     subject: bytes | None
@@ -106,36 +91,52 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
         ReaderUnavailable: there is no reader.
         StoreError: the visit could not be recorded, and nothing was shown as recorded.
     """
-    insertion, asked = _wait_for_card(world, profile, keep_waiting)  # insert
+    choosing = _Choosing(world, profile)
+    insertion = _wait_for_card(world, choosing, keep_waiting)  # insert
     if insertion is None:
         return
-    world.panel.show(Screen(State.READING))
-    visit = _read_and_check(world, profile, insertion)  # connect, select, read, check
-    asked = _asked(world, profile, asked)  # ask
+    choosing.show(State.READING)
+    visit = _read_and_check(world, profile, insertion, lambda _: choosing.look(State.READING))  # connect, read, check
+    choosing.look(State.READING)  # ask
     decision = decide(profile.required, visit.checks)  # decide
-    screen = _seen_before(profile, visit, decision, asked)
+    screen = _seen_before(profile, visit, decision, choosing.made)
     if screen is None:
-        screen = _record(world, profile, visit, decision, asked)  # record: seal, sign, chain, commit with fsync
+        screen = _record(world, profile, visit, decision, choosing.made)  # record: seal, sign, chain, commit with fsync
     world.panel.show(screen)  # show and sound
     _wait_for_removal(world, visit, keep_waiting)  # remove
 
 
-def _wait_for_card(
-    world: World, profile: Profile, keep_waiting: Callable[[], bool]
-) -> tuple[Insertion | None, str | None]:
-    """Return the next insertion and the choice that was pressed before it; no insertion where the wait was ended."""
-    asked: str | None = None
+class _Choosing:
+    """What the buttons choose for this card; the panel answers each press, also while a card is slow or silent."""
+
+    def __init__(self, world: World, profile: Profile) -> None:
+        self._world, self._profile = world, profile
+        self.made: str | None = None
+
+    def show(self, state: State) -> None:
+        """Show ``state`` and what was chosen."""
+        self._world.panel.show(Screen(state, choice=self.made))
+
+    def look(self, state: State) -> None:
+        """Take the presses: A and B choose, C takes the choice back. Show ``state`` anew where that changed it."""
+        before = self.made
+        while (button := self._world.panel.pressed()) is not None:
+            self.made = None if button is Button.C else self._profile.choices.get(button.value, self.made)
+        if self.made != before:
+            self.show(state)
+
+
+def _wait_for_card(world: World, choosing: _Choosing, keep_waiting: Callable[[], bool]) -> Insertion | None:
+    """Return the next insertion; None where the wait was ended."""
     insertion = world.reader.wait_card(0)  # where there is no reader, nobody must be invited
     if insertion is None:
-        world.panel.show(Screen(State.IDLE))
+        choosing.show(State.IDLE)
     while insertion is None:
-        if (pressed := _asked(world, profile, asked)) != asked:
-            asked = pressed
-            world.panel.show(Screen(State.IDLE, choice=asked))
+        choosing.look(State.IDLE)
         if not keep_waiting():
             break
         insertion = world.reader.wait_card(WAIT_S)
-    return insertion, asked
+    return insertion
 
 
 def _wait_for_removal(world: World, visit: Visit, keep_waiting: Callable[[], bool]) -> None:
@@ -144,14 +145,6 @@ def _wait_for_removal(world: World, visit: Visit, keep_waiting: Callable[[], boo
         if not is_reminded and world.clock.now().monotonic_s - visit.at.monotonic_s > REMIND_AFTER_S:
             is_reminded = True
             world.panel.show(Screen(State.REMOVE_CARD))
-
-
-def _asked(world: World, profile: Profile, before: str | None) -> str | None:
-    """Take the buttons that were pressed: A and B choose for the next card, C takes the choice back."""
-    choice = before
-    while (button := world.panel.pressed()) is not None:
-        choice = None if button is Button.C else profile.choices.get(button.value, choice)
-    return choice
 
 
 def _seen_before(profile: Profile, visit: Visit, decision: Decision, asked: str | None) -> Screen | None:
@@ -195,9 +188,9 @@ def _next_choice(profile: Profile, visit: Visit) -> str | None:
     return offered[(offered.index(earlier.choice) + step) % len(offered)]
 
 
-def _read_and_check(world: World, profile: Profile, insertion: Insertion) -> Visit:
+def _read_and_check(world: World, profile: Profile, insertion: Insertion, meanwhile: Tell) -> Visit:
     try:
-        reading = world.reader.read([Field.named(name) for name in profile.card_read])
+        reading = world.reader.read([Field.named(name) for name in profile.card_read], meanwhile)
     except CardError as error:
         result = Result.FAIL if isinstance(error, NotAThaiIdCard) else Result.COULD_NOT_CHECK
         return Visit(insertion, None, {"applet": Check(result, why=error.why)}, error, None, None, world.clock.now())
@@ -266,7 +259,7 @@ def _event(
     return world.writer.visit(position, profile.event_type, visit.at.time, data, _secret(profile, reading))
 
 
-def _secret(profile: Profile, reading: Reading | None) -> dict[str, Any] | None:
+def _secret(profile: Profile, reading: Record | None) -> dict[str, Any] | None:
     if reading is None or reading.citizen_id is None or "citizen_id" not in profile.sealed:
         return None
     return {"citizen_id": reading.citizen_id}

@@ -7,11 +7,19 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from appliance.cards.thai_id import Field, Reading
+from appliance.cards.record import Record
+from appliance.cards.thai_id import Field
 from appliance.events.chain import Position
 from appliance.panel.screens import Button, Screen
+
+
+Tell: TypeAlias = Callable[[Record | None], None]
+
+
+def silence(so_far: Record | None) -> None:
+    """Tell nobody."""
 
 
 class CardChannel(Protocol):
@@ -35,6 +43,9 @@ class CardSlot(Protocol):
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
 
+    def readers(self) -> list[str]:
+        """Return the names of all readers there are. Raises ReaderUnavailable."""
+
 
 @dataclass(frozen=True)
 class Insertion:
@@ -54,15 +65,21 @@ class Insertion:
 
 
 class CardReader(Protocol):
-    """What the flow sees of the reader. Real: ``run.reader.WorkerReader``. Simulated: ``run.worker.SlotReader`` on
-    an ``InMemorySlot`` (the same class runs inside the worker on a ``PcscSlot``).
+    """What the flow sees of the reader. Real: ``run.reader.WorkerReader``. Simulated: ``run.slot_reader.SlotReader``
+    on an ``InMemorySlot`` (the same class runs inside the worker on a ``PcscSlot``).
     """
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return a new insertion, or None after ``timeout_s``. Raises ReaderUnavailable."""
 
-    def read(self, fields: Sequence[Field]) -> Reading:
-        """Read ``fields`` of the card that is in, all or nothing. Raises CardError, ReaderUnavailable."""
+    def read(self, fields: Sequence[Field], tell: "Tell" = silence) -> Record:
+        """Read ``fields`` of the card that is in, all or nothing. Raises CardError, ReaderUnavailable.
+
+        Args:
+            fields: what is wanted; what the active service does not name is refused.
+            tell: called with the record so far after each stage (number, text, photo), and with None several times a
+                second while the card is silent, so that whoever waits can do something else.
+        """
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the last returned insertion is over. Raises ReaderUnavailable."""

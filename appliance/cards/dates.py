@@ -8,6 +8,7 @@ import calendar
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from typing import Self
 
 ERA_OFFSET = 543
 _LIFETIME = "99999999"
@@ -40,19 +41,46 @@ class CardDate:
     raw: str | None = None
     is_blank: bool = False
 
+    def first_day(self) -> date | None:
+        """Return the first day that the date can mean; None where it has none."""
+        if self.value is None:
+            return None
+        year, month, day = self._parts()
+        return date(year, month or 1, day or 1)
+
     def last_day(self) -> date | None:
         """Return the last day that the date can mean; None where it has none."""
         if self.value is None:
             return None
-        year, month, day = ([int(part) for part in self.value.split("-")] + [0, 0])[:3]
+        year, month, day = self._parts()
         month = month or 12
         return date(year, month, day or calendar.monthrange(year, month)[1])
+
+    @property
+    def is_no_date(self) -> bool:
+        """Say whether the card's bytes are neither a date nor one of the ways to leave it open."""
+        return self.precision is Precision.UNKNOWN and not self.is_blank
+
+    def as_data(self) -> dict[str, str | None]:
+        """Return the date as a record shows it."""
+        shown = {"value": self.value, "precision": self.precision.value}
+        return shown if self.raw is None else {**shown, "raw": self.raw}
+
+    @classmethod
+    def from_data(cls, data: dict[str, str | None]) -> Self:
+        """Return what ``as_data`` showed. Raises KeyError, ValueError."""
+        value, precision, raw = data["value"], Precision(data["precision"]), data.get("raw")
+        return cls(precision, value, raw, is_blank=raw is not None and _is_blank(bytes.fromhex(raw)))
+
+    def _parts(self) -> list[int]:
+        known = [int(part) for part in (self.value or "").split("-")]
+        return [*known, 0, 0][:3]
 
 
 def parse(raw: bytes) -> CardDate:
     """Read the eight bytes of a date."""
     text = raw.decode("ascii", "replace")
-    if not text.strip(" \0") or text == "00000000":
+    if _is_blank(raw):
         return CardDate(Precision.UNKNOWN, raw=raw.hex(), is_blank=True)
     if text == _LIFETIME:
         return CardDate(Precision.LIFETIME)
@@ -61,6 +89,10 @@ def parse(raw: bytes) -> CardDate:
         if found is not None:
             return found
     return CardDate(Precision.UNKNOWN, raw=raw.hex())
+
+
+def _is_blank(raw: bytes) -> bool:
+    return not raw.strip(b" \0") or raw == b"00000000"
 
 
 def _known(year: int, month: int, day: int) -> CardDate | None:

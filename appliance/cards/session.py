@@ -1,21 +1,22 @@
 """A conversation with one card: sends a command and sees it through 61xx and 6Cxx to its whole answer.
 
 Over T=0 a card answers ``61 nn`` ("nn bytes wait") or ``6C nn`` ("ask again with Le = nn"), and no layer below does
-the asking. Both are bounded here: a card that never comes to an end is garbled, not endless.
+the asking; a reader that works with whole APDUs does it all by itself and gives ``90 00`` at once. Both are met, and
+both are bounded: a card that never comes to an end is garbled, not endless.
+
+Some old cards are said to want GET RESPONSE with P2 = 01 (docs/card.md): it is tried where P2 = 00 is refused.
 """
 
 from collections.abc import Callable
 
 from appliance.cards import status_word
 from appliance.cards.apdu import Command, Response
-from appliance.errors import CardGarbled, CardRefused, NotAThaiIdCard
+from appliance.errors import CardGarbled, CardRefused, CardReset
 
 MAX_GET_RESPONSE = 8
 MAX_CORRECTIONS = 2
 
-_INS_SELECT = 0xA4
 _INS_GET_RESPONSE = 0xC0
-_P1_BY_NAME = 0x04
 
 
 class Session:
@@ -27,23 +28,25 @@ class Session:
 
     def __init__(self, transmit: Callable[[bytes], bytes]) -> None:
         self._transmit = transmit
+        self._response_p2 = 0x00
         self.apdus = 0
 
-    def select(self, aid: bytes) -> None:
-        """Select an applet by its name.
+    def select(self, command: Command) -> None:
+        """Send a SELECT. What the card would tell of the applet is not fetched.
 
         Raises:
-            NotAThaiIdCard: the card does not have it.
+            CardRefused: the card does not have it.
         """
-        sw = self._once(Command(0x00, _INS_SELECT, _P1_BY_NAME, 0x00, aid)).sw
+        sw = self._corrected(command).sw
         if sw != status_word.OK and status_word.sw1(sw) != status_word.MORE_DATA:
-            raise NotAThaiIdCard(f"SELECT was answered with status word {sw:04X}")
+            raise CardRefused(sw)
 
     def ask(self, command: Command, size_bytes: int) -> bytes:
         """Send ``command`` and return exactly ``size_bytes`` of answer.
 
         Raises:
-            CardRefused: the card answered with an error.
+            CardReset: the applet is not selected any more.
+            CardRefused: the card answered with another error.
             CardGarbled: an answer of another length, or one that does not end.
         """
         response = self._corrected(command)
@@ -51,16 +54,24 @@ class Session:
         for _ in range(MAX_GET_RESPONSE):
             if status_word.sw1(response.sw) != status_word.MORE_DATA:
                 break
-            length = status_word.sw2(response.sw) or 256
-            response = self._corrected(Command(0x00, _INS_GET_RESPONSE, 0x00, 0x00, le=length))
+            response = self._get_response(status_word.sw2(response.sw) or 256)
             data += response.data
         else:
             raise CardGarbled("the card goes on announcing more data")
+        if response.sw in status_word.APPLET_LOST:
+            raise CardReset(f"the card has no applet selected any more (status word {response.sw:04X})")
         if response.sw != status_word.OK:
             raise CardRefused(response.sw)
         if len(data) != size_bytes:
             raise CardGarbled(f"{len(data)} bytes where {size_bytes} were asked for")
         return data
+
+    def _get_response(self, size_bytes: int) -> Response:
+        response = self._corrected(Command(0x00, _INS_GET_RESPONSE, 0x00, self._response_p2, le=size_bytes))
+        if self._response_p2 == 0x00 and response.sw in status_word.WRONG_P1P2:
+            self._response_p2 = 0x01
+            response = self._corrected(Command(0x00, _INS_GET_RESPONSE, 0x00, 0x01, le=size_bytes))
+        return response
 
     def _corrected(self, command: Command) -> Response:
         for _ in range(MAX_CORRECTIONS + 1):

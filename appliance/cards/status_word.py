@@ -3,7 +3,8 @@
 OK = 0x9000
 MORE_DATA = 0x61  # SW1: SW2 bytes wait for GET RESPONSE
 WRONG_LENGTH = 0x6C  # SW1: SW2 is the right Le
-FILE_NOT_FOUND = 0x6A82
+APPLET_LOST = (0x6985, 0x6986)  # no applet is selected: the card was reset
+WRONG_P1P2 = (0x6A86, 0x6B00)
 
 
 def sw1(sw: int) -> int:

@@ -1,38 +1,61 @@
-"""The Ministry of Interior's applet on the Thai national ID card: which bytes hold what, and how to read them.
+"""Where the Thai national ID card keeps what: its applets, and which bytes of them hold which field.
 
-One contiguous file is read by windows: ``80 B0 <offset> 02 00 <length>``, at most 255 bytes each. Only the bytes of
-the wanted fields are asked for; adjacent fields share a window. Where a read took more than one window, the citizen
-number is read again at the end, so that two cards can never mix.
+Two applets (the Ministry of Interior's and the National Health Security Office's) hold one contiguous file each,
+which is read by windows: ``80 B0 <offset> 02 00 <length>``. The laser number and the chip number come as the answer
+to one command of an applet of their own.
 
 Source: docs/card.md.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from appliance.cards import citizen_id, dates
 from appliance.cards.apdu import Command
-from appliance.cards.dates import CardDate
-from appliance.cards.session import Session
-from appliance.errors import CardGarbled
 
-AID = bytes.fromhex("A000000054480001")
-MAX_WINDOW_BYTES = 255
+MAX_PHOTO_BYTES = 5118
+PHOTO_LENGTH = range(0x0179, 0x017B)
 
 _CLA = 0x80
 _INS_READ = 0xB0
 
 
+class Applet(Enum):
+    """An applet and the name that selects it; no name is the card manager."""
+
+    MOI = bytes.fromhex("A000000054480001")
+    NHSO = bytes.fromhex("A000000054480083")
+    ADM = bytes.fromhex("A000000084060002")
+    CARD_MANAGER = b""
+
+
 class Field(Enum):
-    """A field of the applet's file: symbolic name, offset and size in bytes."""
+    """A field: symbolic name, applet, offset and size in bytes; in the order in which a record shows them.
 
-    CITIZEN_ID = ("citizen_id", 0x0004, 13)
-    BIRTH_DATE = ("birth_date", 0x00D9, 8)
-    EXPIRY_DATE = ("expiry_date", 0x016F, 8)
+    For the laser and the chip number the offset is the place in the answer of the applet's only command.
+    """
 
-    def __init__(self, symbol: str, offset: int, size_bytes: int) -> None:
+    VERSION = ("version", Applet.MOI, 0x0000, 4)
+    CITIZEN_ID = ("citizen_id", Applet.MOI, 0x0004, 13)
+    NAME_TH = ("name_th", Applet.MOI, 0x0011, 100)
+    NAME_EN = ("name_en", Applet.MOI, 0x0075, 100)
+    BIRTH_DATE = ("birth_date", Applet.MOI, 0x00D9, 8)
+    SEX = ("sex", Applet.MOI, 0x00E1, 1)
+    REQUEST_NUMBER = ("request_number", Applet.MOI, 0x00E2, 20)
+    ISSUER = ("issuer", Applet.MOI, 0x00F6, 100)
+    ISSUER_CODE = ("issuer_code", Applet.MOI, 0x015A, 13)
+    ISSUE_DATE = ("issue_date", Applet.MOI, 0x0167, 8)
+    EXPIRY_DATE = ("expiry_date", Applet.MOI, 0x016F, 8)
+    CARD_TYPE = ("card_type", Applet.MOI, 0x0177, 2)
+    ADDRESS = ("address", Applet.MOI, 0x1579, 160)
+    PHOTO_NUMBER = ("photo_number", Applet.MOI, 0x1619, 14)
+    PHOTO = ("photo", Applet.MOI, 0x017B, MAX_PHOTO_BYTES)
+    LASER_NUMBER = ("laser_number", Applet.ADM, 7, 16)
+    CHIP_NUMBER = ("chip_number", Applet.CARD_MANAGER, 13, 8)
+    HEALTH = ("health", Applet.NHSO, 0x0004, 346)
+
+    def __init__(self, symbol: str, applet: Applet, offset: int, size_bytes: int) -> None:
         self.symbol = symbol
+        self.applet = applet
         self.offset = offset
         self.size_bytes = size_bytes
 
@@ -41,95 +64,38 @@ class Field(Enum):
         """Return the field of a symbolic name. Raises KeyError."""
         return {field.symbol: field for field in cls}[symbol]
 
+    @property
+    def stretch(self) -> range:
+        """Return the bytes of the applet's file that this field is."""
+        return range(self.offset, self.offset + self.size_bytes)
+
+
+#: What ``card-station read --fields`` offers.
+CID = (Field.CITIZEN_ID,)
+TEXT = tuple(field for field in Field if field.applet is Applet.MOI and field is not Field.PHOTO)
+WITH_PHOTO = (*TEXT, Field.PHOTO)
+ALL = tuple(Field)
+
 
 @dataclass(frozen=True)
-class Window:
-    """A stretch of the file that one command reads."""
+class Answer:
+    """The one command of an applet without a file, and the size of its answer."""
 
-    offset: int
+    command: Command
     size_bytes: int
 
-    def command(self) -> Command:
-        """Return the read command."""
-        return Command(_CLA, _INS_READ, self.offset >> 8, self.offset & 0xFF, bytes([0x00, self.size_bytes]))
+
+ANSWERS = {
+    Applet.ADM: Answer(Command(_CLA, 0x00, 0x00, 0x00, le=0x17), 0x17),
+    Applet.CARD_MANAGER: Answer(Command(_CLA, 0xCA, 0x9F, 0x7F, le=0x2D), 0x2D),
+}
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What one card said.
-
-    Args:
-        citizen_id: 13 digits; None where it was not asked for or is not digits.
-        is_number_valid: the number was read and its check digit agrees.
-        birth_date: None where it was not asked for.
-        expiry_date: None where it was not asked for.
-        apdus: commands sent to the card.
-    """
-
-    citizen_id: str | None
-    is_number_valid: bool
-    birth_date: CardDate | None
-    expiry_date: CardDate | None
-    apdus: int
+def select(applet: Applet) -> Command:
+    """Return the command that selects ``applet`` by its name."""
+    return Command(0x00, 0xA4, 0x04, 0x00, applet.value, le=None if applet.value else 256)
 
 
-def plan(fields: Sequence[Field]) -> list[Window]:
-    """Return the windows that read ``fields`` and nothing else, in the order of the file."""
-    windows: list[Window] = []
-    for field in sorted(set(fields), key=lambda field: field.offset):
-        last = windows[-1] if windows else None
-        if (
-            last is not None
-            and last.offset + last.size_bytes == field.offset
-            and last.size_bytes + field.size_bytes <= MAX_WINDOW_BYTES
-        ):
-            windows[-1] = Window(last.offset, last.size_bytes + field.size_bytes)
-        else:
-            windows.append(Window(field.offset, field.size_bytes))
-    return windows
-
-
-def read(transmit: Callable[[bytes], bytes], fields: Sequence[Field]) -> Reading:
-    """Read ``fields`` of the card behind ``transmit``, all or nothing.
-
-    Raises:
-        NotAThaiIdCard: no such applet.
-        CardError: the read is not whole.
-    """
-    session = Session(transmit)
-    session.select(AID)
-    windows = plan(fields)
-    parts = {window: session.ask(window.command(), window.size_bytes) for window in windows}
-    if len(windows) > 1:
-        _same_card(session, parts)
-    raw = {field: _cut(parts, field) for field in fields}
-    number = _number(raw.get(Field.CITIZEN_ID))
-    return Reading(
-        citizen_id=number,
-        is_number_valid=number is not None and citizen_id.is_valid(number),
-        birth_date=_date(raw.get(Field.BIRTH_DATE)),
-        expiry_date=_date(raw.get(Field.EXPIRY_DATE)),
-        apdus=session.apdus,
-    )
-
-
-def _same_card(session: Session, parts: dict[Window, bytes]) -> None:
-    first, before = next(iter(parts.items()))
-    if session.ask(first.command(), first.size_bytes) != before:
-        raise CardGarbled("the card changed while it was read")
-
-
-def _cut(parts: dict[Window, bytes], field: Field) -> bytes:
-    for window, data in parts.items():
-        at = field.offset - window.offset
-        if 0 <= at < window.size_bytes:
-            return data[at : at + field.size_bytes]
-    raise KeyError(field)
-
-
-def _number(raw: bytes | None) -> str | None:
-    return raw.decode("ascii") if raw is not None and raw.isdigit() else None
-
-
-def _date(raw: bytes | None) -> CardDate | None:
-    return None if raw is None else dates.parse(raw)
+def read_file(window: range) -> Command:
+    """Return the command that reads the bytes ``window`` (1 to 255) of the selected applet's file."""
+    return Command(_CLA, _INS_READ, window.start >> 8, window.start & 0xFF, bytes([0x00, len(window)]))

@@ -76,9 +76,10 @@ def _profile(profile: Any) -> dict[str, Any]:
 
 
 def _card_bytes(names: Iterable[str]) -> list[dict[str, Any]]:
-    from appliance.cards.thai_id import AID, Field
+    from appliance.cards.thai_id import Field
 
     fields = [Field.named(name) for name in names]
     return [
-        {"field": one.symbol, "applet": AID.hex(), "offset": one.offset, "size_bytes": one.size_bytes} for one in fields
+        {"field": one.symbol, "applet": one.applet.value.hex(), "offset": one.offset, "size_bytes": one.size_bytes}
+        for one in fields
     ]

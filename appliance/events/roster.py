@@ -11,6 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from appliance.errors import VerificationError
@@ -141,3 +142,18 @@ def _unbase64(text: str) -> bytes:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         raise VerificationError("not base64url") from None
+
+
+@dataclass(frozen=True)
+class SignedRoster:
+    """The roster in force, from when and until when.
+
+    Args:
+        roster: the members.
+        issued_at: when it was signed.
+        expires_at: from then on it is stale.
+    """
+
+    roster: Roster
+    issued_at: datetime
+    expires_at: datetime

@@ -6,10 +6,15 @@ means that the card is gone; a card that is reported again after pcscd came back
 change their names and are matched by prefix; the card is left powered (``SCARD_LEAVE_CARD``), or the next one can
 stay unseen.
 
+Every reader whose name fits is watched, because a device with several slots shows as several readers and nobody
+knows which of them takes the card. A card is used inside one transaction, so that no other program can select its
+own applet between two of our commands.
+
 PC/SC has no time-outs: a call can block for ever. So this runs only in the reader worker, which can be killed.
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,18 +27,23 @@ from appliance.errors import (
     CardError,
     CardGarbled,
     CardMute,
+    CardProtocolMismatch,
     CardRemoved,
+    CardReset,
     CardServiceDown,
+    CardServiceRefuses,
+    CardUnpowered,
     NoReader,
-    NotAThaiIdCard,
+    ReaderGone,
     ReaderUnavailable,
 )
+from appliance.hardware.presence import UNAWARE, Presence
 from appliance.ports import Insertion
 
 TRAFFIC = 5  # log level below DEBUG: APDU bytes are personal data and never reach an ordinary log
 
 _PNP = "\\\\?PnP?\\Notification"
-_CONNECT_PATIENCE_S = (0.05, 0.1, 0.2, 0.4)
+_NO_BLOCKING = "PCSCLITE_NO_BLOCKING"  # else libpcsclite waits for another program's card for ever
 _ACCESS_DENIED = 0x8010006A
 
 _log = logging.getLogger(__name__)
@@ -43,19 +53,14 @@ _CARD_FAULTS: dict[int, type[CardError]] = {
     scard.SCARD_W_REMOVED_CARD: CardRemoved,
     scard.SCARD_E_NOT_TRANSACTED: CardRemoved,
     scard.SCARD_W_UNRESPONSIVE_CARD: CardMute,
-    scard.SCARD_W_UNPOWERED_CARD: CardMute,
-    scard.SCARD_W_UNSUPPORTED_CARD: NotAThaiIdCard,
-    scard.SCARD_E_PROTO_MISMATCH: NotAThaiIdCard,
+    scard.SCARD_W_UNPOWERED_CARD: CardUnpowered,
+    scard.SCARD_W_UNSUPPORTED_CARD: CardProtocolMismatch,
+    scard.SCARD_E_PROTO_MISMATCH: CardProtocolMismatch,
     scard.SCARD_E_SHARING_VIOLATION: CardBusy,
-    scard.SCARD_W_RESET_CARD: CardBusy,
+    scard.SCARD_W_RESET_CARD: CardReset,
     scard.SCARD_E_INSUFFICIENT_BUFFER: CardGarbled,
 }
 _READER_GONE = (scard.SCARD_E_UNKNOWN_READER, scard.SCARD_E_READER_UNAVAILABLE)
-_WORTH_WAITING = (
-    scard.SCARD_W_REMOVED_CARD,  # many readers need a moment after insertion
-    scard.SCARD_W_UNRESPONSIVE_CARD,
-    scard.SCARD_E_SHARING_VIOLATION,
-)
 
 
 class PcscChannel:
@@ -79,7 +84,7 @@ class PcscChannel:
 
 
 class PcscSlot:
-    """The slot of the first reader whose name starts with ``name_prefix`` (``ports.CardSlot``).
+    """The slot of whichever reader takes the card (``ports.CardSlot``).
 
     Args:
         name_prefix: start of the reader's name; empty for any reader.
@@ -90,43 +95,52 @@ class PcscSlot:
         self._prefix = name_prefix
         self._allowed = allowed or ("",)
         self._context: int | None = None
+        self._presences: dict[str, Presence] = {}
         self._reader = ""
-        self._state = scard.SCARD_STATE_UNAWARE
-        self._pnp_state = scard.SCARD_STATE_UNAWARE
-        self._atr = b""
-        self._is_present = False
-        self._is_returned = False
-        self._must_compare = False
+        self._held_atr: bytes | None = None
+        self._pnp_state = UNAWARE
         self._count = 0
-        self._noticed_s = 0.0
+
+    def readers(self) -> list[str]:
+        """Return the names of all readers that pcscd lists. Raises ReaderUnavailable."""
+        result, names = scard.SCardListReaders(self._established(), [])
+        if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_NO_READERS_AVAILABLE):
+            raise self._lost(result)
+        return sorted(names or ())
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return the insertion that was not returned yet. Raises ReaderUnavailable."""
-        self._look_until(timeout_s, lambda: self._is_present and not self._is_returned)
-        if not self._is_present or self._is_returned:
+        self._look_until(timeout_s, lambda: self._new() is not None)
+        name = self._new()
+        if name is None:
             return None
-        self._is_returned = True
-        return Insertion(self._count, self._reader, self._atr, self._noticed_s)
+        found = self._presences[name]
+        self._reader, found.is_new = name, False
+        self._count += 1
+        _log.info("a card is in %s", name)
+        return Insertion(self._count, name, found.atr, found.noticed_s)
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the card returned last is out; one that nobody returned yet is taken as that card."""
         if self._count == 0:
             self._look(0)
-            self._is_returned = self._is_present
-        self._look_until(timeout_s, lambda: not self._is_present or not self._is_returned)
-        return not (self._is_present and self._is_returned)
+            self._adopt()
+        self._look_until(timeout_s, self._is_removed)
+        return self._is_removed()
 
     @contextmanager
     def open(self) -> Iterator[PcscChannel]:
-        """Connect shared; leave the card as it is at the end. Raises CardError, ReaderUnavailable."""
+        """Connect shared, in one transaction; leave the card as it is. Raises CardError, ReaderUnavailable."""
         handle, protocol = self._connect()
         try:
-            yield PcscChannel(handle, protocol, self._atr)
+            self._begin(handle)
+            yield PcscChannel(handle, protocol, self._presences[self._reader].atr)
         except ReaderUnavailable:
             self._forget_service()
-            self._must_compare = False  # the card was not read to its end: it is new when the service is back
+            self._held_atr = None  # the card was not read to its end: it is new when the service is back
             raise
         finally:
+            scard.SCardEndTransaction(handle, scard.SCARD_LEAVE_CARD)
             scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
 
     def close(self) -> None:
@@ -135,77 +149,85 @@ class PcscSlot:
             scard.SCardReleaseContext(self._context)  # its result does not matter: the context may be dead
             self._context = None
 
+    def _new(self) -> str | None:
+        return next((name for name, one in self._presences.items() if one.is_new), None)
+
+    def _is_removed(self) -> bool:
+        current = self._presences.get(self._reader)
+        return current is None or not current.is_in or current.is_new
+
+    def _adopt(self) -> None:
+        """Take the card that is in as the one that was returned, by a worker before this one."""
+        name = self._new()
+        if name is not None:
+            self._reader, self._presences[name].is_new, self._count = name, False, 1
+
     def _connect(self) -> tuple[int, int]:
+        if self._reader not in self._presences:
+            raise CardRemoved("no card was put in")
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
-        for patience_s in (*_CONNECT_PATIENCE_S, None):
-            result, handle, protocol = scard.SCardConnect(
-                self._established(), self._reader, scard.SCARD_SHARE_SHARED, protocols
-            )
-            if result == scard.SCARD_S_SUCCESS:
-                return handle, protocol
-            if result not in _WORTH_WAITING or patience_s is None:
-                break
-            time.sleep(patience_s)
+        result, handle, protocol = scard.SCardConnect(
+            self._established(), self._reader, scard.SCARD_SHARE_SHARED, protocols
+        )
+        if result == scard.SCARD_S_SUCCESS:
+            return handle, protocol
         fault = _fault(result)
         if not isinstance(fault, CardError):
             self._lost(result)
-            self._must_compare = False
+            self._held_atr = None
         raise fault
+
+    def _begin(self, handle: int) -> None:
+        result = scard.SCardBeginTransaction(handle)
+        if result != scard.SCARD_S_SUCCESS:
+            raise _fault(result)
 
     def _look_until(self, timeout_s: float, is_done: Callable[[], bool]) -> None:
         end_s = time.monotonic() + timeout_s
         left_s = timeout_s
+        has_looked = False
         while not is_done():
-            is_last = left_s <= 0 and self._state != scard.SCARD_STATE_UNAWARE  # no time still allows one look
-            self._look(max(left_s, 0))
-            if is_last:
+            if left_s <= 0 and has_looked:  # no time still allows one look
                 return
+            has_looked = self._look(max(left_s, 0))
             left_s = end_s - time.monotonic()
 
-    def _look(self, timeout_s: float) -> None:
-        """Wait for one change of the slot, at most ``timeout_s``."""
-        if not self._reader:
-            self._find_reader(timeout_s)
-        waited = [(self._reader, self._state), (_PNP, self._pnp_state)]
+    def _look(self, timeout_s: float) -> bool:
+        """Wait for one change, at most ``timeout_s``; say whether every reader has told its state."""
+        self._list(timeout_s)
+        waited = [*((name, one.state) for name, one in self._presences.items()), (_PNP, self._pnp_state)]
         result, states = scard.SCardGetStatusChange(self._established(), int(timeout_s * 1000), waited)
-        if result == scard.SCARD_E_TIMEOUT:
-            return
-        if result != scard.SCARD_S_SUCCESS:
+        if result in _READER_GONE:
+            return False  # the next look lists the readers anew
+        if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
             raise self._lost(result)
-        self._pnp_state = states[1][1] & ~scard.SCARD_STATE_CHANGED
-        _, state, atr = states[0]
-        if state & (scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE):
-            raise self._lost(scard.SCARD_E_READER_UNAVAILABLE)
-        self._take(state & ~scard.SCARD_STATE_CHANGED, bytes(atr))
+        if result == scard.SCARD_S_SUCCESS:
+            for name, state, atr in states:
+                self._take(name, state & ~scard.SCARD_STATE_CHANGED, bytes(atr))
+            self._held_atr = None
+        return True
 
-    def _take(self, state: int, atr: bytes) -> None:
-        was_present, turns = self._is_present, ((state >> 16) - (self._state >> 16)) & 0xFFFF
-        is_first = self._state == scard.SCARD_STATE_UNAWARE
-        self._state, self._is_present = state, bool(state & scard.SCARD_STATE_PRESENT)
-        if not self._is_present:
-            self._must_compare = False
-            return
-        is_swapped = turns >= 2 and not is_first
-        is_same_after_loss = self._must_compare and atr == self._atr
-        self._must_compare = False
-        if (not was_present or is_swapped or is_first) and not is_same_after_loss:
-            self._count += 1
-            self._is_returned = False
-            self._noticed_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self._atr = b"" if state & scard.SCARD_STATE_MUTE else atr
+    def _take(self, name: str, state: int, atr: bytes) -> None:
+        if name == _PNP:
+            self._pnp_state = state
+        elif state & (scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE):
+            del self._presences[name]
+        elif self._presences[name].take(state, atr, self._held_atr):
+            self._reader = name
 
-    def _find_reader(self, timeout_s: float) -> None:
-        result, names = scard.SCardListReaders(self._established(), [])
-        if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_NO_READERS_AVAILABLE):
-            raise self._lost(result)
-        matching = sorted(
-            name for name in names or () if name.startswith(self._prefix) and name.startswith(self._allowed)
-        )
-        if not matching:
+    def _list(self, timeout_s: float) -> None:
+        """Watch the readers whose names fit, as they are now."""
+        fitting = [name for name in self.readers() if name.startswith(self._prefix) and name.startswith(self._allowed)]
+        for name in [name for name in self._presences if name not in fitting]:
+            _log.info("reader %s is gone", name)
+            del self._presences[name]
+        for name in fitting:
+            if name not in self._presences:
+                _log.info("watching reader %s", name)
+                self._presences[name] = Presence()
+        if not fitting:
             self._wait_for_any_reader(timeout_s)
             raise NoReader(f"no reader named {self._prefix!r}" if self._prefix else "no reader is plugged in")
-        self._reader, self._state = matching[0], scard.SCARD_STATE_UNAWARE
-        _log.info("using reader %s", self._reader)
 
     def _wait_for_any_reader(self, timeout_s: float) -> None:
         waited = [(_PNP, self._pnp_state)]
@@ -217,17 +239,18 @@ class PcscSlot:
 
     def _established(self) -> Any:
         if self._context is None:
+            os.environ.setdefault(_NO_BLOCKING, "1")
             result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
             if result != scard.SCARD_S_SUCCESS:
                 raise _service_fault(result)
-            self._context, self._pnp_state = context, scard.SCARD_STATE_UNAWARE
+            self._context, self._pnp_state = context, UNAWARE
         return self._context
 
     def _lost(self, result: int) -> NoReader | CardServiceDown:
-        """Forget what a failed look makes doubtful and return the exception that says so."""
+        """Forget what a failed call makes doubtful and return the exception that says so."""
         fault = _fault(result)
         if isinstance(fault, NoReader):
-            self._reader, self._is_present, self._state = "", False, scard.SCARD_STATE_UNAWARE
+            self._presences.pop(self._reader, None)
             return fault
         self._forget_service()
         return fault if isinstance(fault, CardServiceDown) else _service_fault(result)
@@ -235,8 +258,10 @@ class PcscSlot:
     def _forget_service(self) -> None:
         """Drop the context: it never recovers. A card that stays in over the outage is the same insertion."""
         self.close()
-        self._must_compare = self._is_present and self._is_returned
-        self._reader, self._state = "", scard.SCARD_STATE_UNAWARE
+        current = self._presences.get(self._reader)
+        if current is not None and current.is_in and not current.is_new:
+            self._held_atr = current.atr
+        self._presences.clear()
 
 
 def _fault(result: int) -> CardError | NoReader | CardServiceDown:
@@ -244,14 +269,14 @@ def _fault(result: int) -> CardError | NoReader | CardServiceDown:
     if code in _CARD_FAULTS:
         return _CARD_FAULTS[code](f"PC/SC says {code:08X}")
     if code in _READER_GONE:
-        return NoReader("the reader was unplugged")
+        return ReaderGone("the reader was unplugged while it was in use")
     return _service_fault(result)
 
 
 def _service_fault(result: int) -> CardServiceDown:
     code = result & 0xFFFFFFFF
     if code == _ACCESS_DENIED:
-        return CardServiceDown(
+        return CardServiceRefuses(
             "pcscd refuses this user (8010006A): install the polkit rule of the package, or pcscd has no room left"
         )
     return CardServiceDown(f"pcscd does not answer ({code:08X}): systemctl start pcscd.socket")

@@ -1,7 +1,8 @@
 """The reader as the flow sees it: a worker process with a deadline on every request.
 
 A request that gets no answer in time kills the worker; the next request starts a new one. So nothing that a card,
-a reader or pcscd does can freeze the panel.
+a reader or pcscd does can freeze the panel. A read may take as long as the card goes on answering, within a limit:
+a photo takes six seconds on the slowest cards, and a card that is silent for three is lost.
 """
 
 import json
@@ -11,18 +12,22 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from appliance import errors
-from appliance.cards.thai_id import Field, Reading
+from appliance.cards.record import Record
+from appliance.cards.thai_id import Field
 from appliance.errors import CardDeadline, CardRefused, CardServiceDown
-from appliance.ports import Insertion
-from appliance.run.worker import unpack_insertion, unpack_reading
+from appliance.ports import Insertion, Tell, silence
+from appliance.run.worker import unpack_insertion
 
-READ_DEADLINE_S = 5.0
+SILENCE_S = 3.0
+TEXT_LIMIT_S = 6.0
+PHOTO_LIMIT_S = 20.0
 GRACE_S = 3.0
+TELL_EVERY_S = 0.2
 
 T = TypeVar("T")
 
@@ -35,14 +40,19 @@ class WorkerReader:
     Args:
         name_prefix: start of the reader's name; empty for any reader.
         allowed: starts of the names of readers that may be used at all; empty allows every reader.
-        read_deadline_s: how long one read may take.
+        may_read: the fields that the active service may read; the worker refuses every other.
+        silence_s: how long a card that is being read may say nothing.
     """
 
     def __init__(
-        self, name_prefix: str = "", allowed: Sequence[str] = (), read_deadline_s: float = READ_DEADLINE_S
+        self,
+        name_prefix: str = "",
+        allowed: Sequence[str] = (),
+        may_read: Collection[Field] = (),
+        silence_s: float = SILENCE_S,
     ) -> None:
-        self._names = [name_prefix, *allowed]
-        self._read_deadline_s = read_deadline_s
+        self._arguments = [",".join(field.symbol for field in may_read), name_prefix, *allowed]
+        self._silence_s = silence_s
         self._worker: subprocess.Popen[bytes] | None = None
         self._unread = b""
 
@@ -50,24 +60,37 @@ class WorkerReader:
         """Return a new insertion, or None after ``timeout_s``. Raises ReaderUnavailable."""
         return self._ask({"do": "wait_card", "timeout_s": timeout_s}, timeout_s + GRACE_S, _insertion)
 
-    def read(self, fields: Sequence[Field]) -> Reading:
+    def read(self, fields: Sequence[Field], tell: Tell = silence) -> Record:
         """Read ``fields`` of the card that is in, all or nothing. Raises CardError, ReaderUnavailable."""
         request = {"do": "read", "fields": [field.symbol for field in fields]}
-        return self._ask(request, self._read_deadline_s, lambda answer: unpack_reading(answer["reading"]))
+        limit_s = PHOTO_LIMIT_S if Field.PHOTO in fields else TEXT_LIMIT_S
+        return self._ask(request, self._silence_s, _record, limit_s, tell)
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
         request = {"do": "wait_removed", "timeout_s": timeout_s}
         return self._ask(request, timeout_s + GRACE_S, lambda answer: bool(answer["removed"]))
 
+    def readers(self) -> list[str]:
+        """Return the names of all readers there are. Raises ReaderUnavailable."""
+        return self._ask({"do": "readers"}, GRACE_S, lambda answer: [str(name) for name in answer["readers"]])
+
     def close(self) -> None:
         """End the worker."""
         self._kill()
 
-    def _ask(self, request: dict[str, Any], deadline_s: float, take: Callable[[dict[str, Any]], T]) -> T:
+    def _ask(
+        self,
+        request: dict[str, Any],
+        silence_s: float,
+        take: Callable[[dict[str, Any]], T],
+        limit_s: float | None = None,
+        tell: Tell = silence,
+    ) -> T:
         """Return what ``take`` finds in the answer; a worker that gives none, or one of another shape, is replaced."""
         try:
-            answer = self._exchange(request, time.monotonic() + deadline_s)
+            self._send(request)
+            answer = self._answer(silence_s, limit_s or silence_s, tell)
             if "error" not in answer:
                 return take(answer)
             failure = _error(answer)
@@ -75,33 +98,49 @@ class WorkerReader:
             self._kill()
             _log.warning("reader worker killed during %s: %s", request["do"], type(error).__name__)
             if isinstance(error, TimeoutError) and request["do"] == "read":
-                raise CardDeadline(f"no whole answer within {deadline_s} s") from None
+                raise CardDeadline(f"no answer within {silence_s:g} s, or no whole one within {limit_s:g} s") from None
             raise CardServiceDown("the reader worker gave no answer and was started anew") from None
         raise failure
 
-    def _exchange(self, request: dict[str, Any], end_s: float) -> dict[str, Any]:
+    def _send(self, request: dict[str, Any]) -> None:
         if self._worker is None or self._worker.poll() is not None:
             self._start()
         assert self._worker is not None
         assert self._worker.stdin is not None
-        assert self._worker.stdout is not None
         os.write(self._worker.stdin.fileno(), json.dumps(request).encode() + b"\n")
+
+    def _answer(self, silence_s: float, limit_s: float, tell: Tell) -> dict[str, Any]:
+        """Return the worker's answer; on the way hand on what it says before it."""
+        end_s = time.monotonic() + limit_s
+        while True:
+            message = self._message(min(time.monotonic() + silence_s, end_s), tell)
+            if "so_far" not in message:
+                return message
+            tell(None if message["so_far"] is None else Record.from_data(message["so_far"]))
+
+    def _message(self, end_s: float, tell: Tell) -> dict[str, Any]:
+        """Return the next message of the worker. Raises TimeoutError after ``end_s``, other OSError, ValueError."""
+        assert self._worker is not None
+        assert self._worker.stdout is not None
         while b"\n" not in self._unread:
             left_s = end_s - time.monotonic()
-            if left_s <= 0 or not select.select([self._worker.stdout], [], [], left_s)[0]:
+            if left_s <= 0:
                 raise TimeoutError
+            if not select.select([self._worker.stdout], [], [], min(left_s, TELL_EVERY_S))[0]:
+                tell(None)
+                continue
             part = os.read(self._worker.stdout.fileno(), 65536)
             if not part:
                 raise BrokenPipeError("the reader worker ended")
             self._unread += part
         line, _, self._unread = self._unread.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        message: dict[str, Any] = json.loads(line)
+        return message
 
     def _start(self) -> None:
         self._kill()
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "appliance.run.worker", *self._names],
+            [sys.executable, "-m", "appliance.run.worker", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -121,6 +160,10 @@ class WorkerReader:
 def _insertion(answer: dict[str, Any]) -> Insertion | None:
     found = answer["insertion"]
     return unpack_insertion(found) if found else None
+
+
+def _record(answer: dict[str, Any]) -> Record:
+    return Record.from_data(answer["record"])
 
 
 def _error(answer: dict[str, Any]) -> errors.CardError | errors.ReaderUnavailable:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from appliance import __version__
+from appliance.cards.thai_id import Field
 from appliance.config import Display, Settings
 from appliance.config import Panel as PanelSettings
 from appliance.errors import ConfigError, PanelFault, VerificationError
 from appliance.events.cloud_event import Origin
 from appliance.events.document import Document
-from appliance.events.roster import Roster
+from appliance.events.roster import Roster, SignedRoster
 from appliance.events.schema import EVENT
 from appliance.events.sign import KeySet
 from appliance.events.writer import EventWriter
-from appliance.flow import SignedRoster, World
+from appliance.flow import World
 from appliance.hardware.clock import SystemClock
 from appliance.hardware.gpio import GpioSignals
 from appliance.hardware.oled import Oled
@@ -145,7 +146,8 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     outbox = Outbox.open(state / DATABASE_NAME, max_bytes=settings.outbox.max_bytes, on_append=Nudge(runtime))
     outbox.head()  # a station without a chain must not look ready
     EVENT.prepare()
-    reader = WorkerReader(settings.reader.name, settings.reader.allow)
+    may_read = [Field.named(name) for name in profile.card_read]
+    reader = WorkerReader(settings.reader.name, settings.reader.allow, may_read)
     world = World(
         reader=reader,
         panel=panel,

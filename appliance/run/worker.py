@@ -8,52 +8,45 @@ kills. It holds no key, opens no network connection, and writes nothing to the d
 import base64
 import json
 import resource
+import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from appliance.cards import thai_id
-from appliance.cards.dates import CardDate, Precision
-from appliance.cards.thai_id import Field, Reading
-from appliance.errors import CardError, CardMute, CardRefused, ReaderUnavailable
-from appliance.ports import CardSlot, Insertion
+from appliance.cards.record import Record
+from appliance.cards.thai_id import Field
+from appliance.errors import CardError, CardRefused, ReaderUnavailable
+from appliance.ports import Insertion
 from appliance.run.logs import set_up_logging
+from appliance.run.slot_reader import SlotReader
+
+ALIVE_EVERY_S = 0.2
+
+Send = Callable[[dict[str, Any]], None]
 
 
-class SlotReader:
-    """Reads the cards of one slot, in this process (``ports.CardReader``)."""
+def answer(reader: SlotReader, request: dict[str, Any], send: Send) -> dict[str, Any]:
+    """Do one request and return its answer; errors of the card and the reader are answers too.
 
-    def __init__(self, slot: CardSlot) -> None:
-        self._slot = slot
-
-    def wait_card(self, timeout_s: float) -> Insertion | None:
-        """Return a new insertion, or None. Raises ReaderUnavailable."""
-        return self._slot.wait_card(timeout_s)
-
-    def read(self, fields: Sequence[Field]) -> Reading:
-        """Read ``fields``, all or nothing. Raises CardError, ReaderUnavailable."""
-        with self._slot.open() as channel:
-            if not channel.atr:
-                raise CardMute("the card gives no answer to reset")
-            return thai_id.read(channel.transmit, fields)
-
-    def wait_removed(self, timeout_s: float) -> bool:
-        """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
-        return self._slot.wait_removed(timeout_s)
-
-
-def answer(reader: SlotReader, request: dict[str, Any]) -> dict[str, Any]:
-    """Do one request and return its answer; errors of the card and the reader are answers too."""
+    Args:
+        reader: does it.
+        request: ``do`` and what belongs to it.
+        send: takes what is to be said before the answer: the record so far.
+    """
     try:
         match request["do"]:
             case "wait_card":
                 insertion = reader.wait_card(request["timeout_s"])
                 return {"insertion": pack_insertion(insertion) if insertion else None}
             case "read":
-                return {"reading": pack_reading(reader.read([Field.named(name) for name in request["fields"]]))}
+                fields = [Field.named(name) for name in request["fields"]]
+                return {"record": reader.read(fields, lambda so_far: send({"so_far": _pack(so_far)})).as_data()}
             case "wait_removed":
                 return {"removed": reader.wait_removed(request["timeout_s"])}
+            case "readers":
+                return {"readers": reader.readers()}
             case unknown:
                 raise ValueError(f"no request named {unknown!r}")
     except (CardError, ReaderUnavailable) as error:
@@ -61,19 +54,48 @@ def answer(reader: SlotReader, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": type(error).__name__, **detail}
 
 
-def main(name_prefix: str, *allowed: str) -> int:
-    """Serve requests until standard input ends. Source of the requests: ``run.reader``."""
+class SignOfLife:
+    """Says now and then that the card still answers, so that a long read is not taken for a hung one."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._said_s = 0.0
+
+    def __call__(self) -> None:
+        """Say it, if the last word was long enough ago."""
+        if time.monotonic() - self._said_s >= ALIVE_EVERY_S:
+            self._said_s = time.monotonic()
+            self._send({"so_far": None})
+
+
+def main(fields: str, name_prefix: str = "", *allowed: str) -> int:
+    """Serve requests until standard input ends. Source of the requests: ``run.reader``.
+
+    Args:
+        fields: symbolic names of the fields that may be read, with commas between.
+        name_prefix: start of the reader's name.
+        allowed: starts of the names of readers that may be used at all.
+    """
     from appliance.hardware.pcsc import PcscSlot
 
     set_up_logging("reader-worker")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who asks closes the pipe
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold what a card said
     slot = PcscSlot(name_prefix, allowed)
-    reader = SlotReader(slot)
+    reader = SlotReader(slot, [Field.named(name) for name in fields.split(",") if name], SignOfLife(_send))
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(answer(reader, json.loads(line))) + "\n")
-        sys.stdout.flush()
+        _send(answer(reader, json.loads(line), _send))
     slot.close()
     return 0
+
+
+def _send(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _pack(record: Record | None) -> dict[str, Any] | None:
+    return None if record is None else record.as_data()
 
 
 def pack_insertion(insertion: Insertion) -> dict[str, Any]:
@@ -86,25 +108,5 @@ def unpack_insertion(packed: dict[str, Any]) -> Insertion:
     return Insertion(**{**packed, "atr": base64.b64decode(packed["atr"])})
 
 
-def pack_reading(reading: Reading) -> dict[str, Any]:
-    """Return a reading as JSON values."""
-    dates = {name: _pack_date(getattr(reading, name)) for name in ("birth_date", "expiry_date")}
-    return {**asdict(reading), **dates}
-
-
-def unpack_reading(packed: dict[str, Any]) -> Reading:
-    """Return what ``pack_reading`` packed."""
-    dates = {name: _unpack_date(packed[name]) for name in ("birth_date", "expiry_date")}
-    return Reading(**{**packed, **dates})
-
-
-def _pack_date(date: CardDate | None) -> dict[str, Any] | None:
-    return None if date is None else {**asdict(date), "precision": date.precision.value}
-
-
-def _unpack_date(packed: dict[str, Any] | None) -> CardDate | None:
-    return None if packed is None else CardDate(**{**packed, "precision": Precision(packed["precision"])})
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:] or [""]))
+    sys.exit(main(*sys.argv[1:]))

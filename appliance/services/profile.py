@@ -27,7 +27,10 @@ _KNOWN = {
 CHECKS = ("applet", "checksum", "roster", "expiry")
 ID_PATTERN = r"[a-z][a-z_]*(\.[a-z][a-z_]*)+"  # as in the schema of events, which holds id and event_type
 MAX_ID, MAX_EVENT_TYPE = 64, 80
-_FIELDS = ("citizen_id", "birth_date", "expiry_date")
+_FIELDS = (
+    "version", "citizen_id", "name_th", "name_en", "birth_date", "sex", "request_number", "issuer", "issuer_code",
+    "issue_date", "expiry_date", "card_type", "address", "photo_number", "photo", "laser_number", "chip_number", "health",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

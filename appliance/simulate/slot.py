@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 from appliance.errors import CardRemoved
 from appliance.ports import Insertion
-from appliance.simulate.card import VirtualCard
+from appliance.simulate.card import Pulled, VirtualCard
+
+_NAME = "In-memory slot"
+
+
+READER_NAME = "In-memory slot"
 
 
 class InMemoryChannel:
@@ -20,7 +25,11 @@ class InMemoryChannel:
         """Send one APDU. Raises CardRemoved."""
         if self._slot.card is not self._card:
             raise CardRemoved("the card left")
-        answer = self._card.answer(command)
+        try:
+            answer = self._card.answer(command)
+        except Pulled:
+            self._slot.remove()
+            raise CardRemoved("the card left in the middle of a command") from None
         if answer is None:
             raise CardRemoved("the card gives no answer")
         return answer
@@ -49,6 +58,10 @@ class InMemorySlot:
             self.card = None
             self._changed.notify_all()
 
+    def readers(self) -> list[str]:
+        """Return the name of this slot."""
+        return [_NAME]
+
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return the insertion that was not returned yet."""
         with self._changed:
@@ -56,12 +69,16 @@ class InMemorySlot:
             if self.card is None or self._returned == self._count:
                 return None
             self._returned = self._count
-            return Insertion(self._count, "In-memory slot", self.card.atr, self._noticed_s)
+            return Insertion(self._count, READER_NAME, self.card.atr, self._noticed_s)
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the card returned last is out."""
         with self._changed:
             return self._changed.wait_for(lambda: self.card is None or self._returned < self._count, timeout_s)
+
+    def readers(self) -> list[str]:
+        """Return the only reader."""
+        return [READER_NAME]
 
     @contextmanager
     def open(self) -> Iterator[InMemoryChannel]:

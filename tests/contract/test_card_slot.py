@@ -11,7 +11,7 @@ import pytest
 from appliance.cards.thai_id import Field
 from appliance.errors import CardError, CardRemoved, NotAThaiIdCard
 from appliance.ports import CardSlot
-from appliance.run.worker import SlotReader
+from appliance.run.slot_reader import SlotReader
 from appliance.simulate.card import ATR_BANK, ATR_THAI, BankCard, ThaiCard, VirtualCard
 from appliance.simulate.deck import deck
 from appliance.simulate.pcscd import PrivatePcscd
@@ -137,7 +137,7 @@ def test_the_next_card_is_another_insertion(hand: Hand) -> None:
 def test_attendance_reads_one_field_in_three_apdus(hand: Hand) -> None:
     card = ThaiCard(person(7))
     hand.insert(card)
-    reader = SlotReader(hand.slot)
+    reader = SlotReader(hand.slot, list(Field))
     assert reader.wait_card(PATIENCE_S)
     reading = reader.read(ATTENDANCE)
     assert reading.citizen_id == person(7).citizen_id
@@ -152,7 +152,7 @@ def test_attendance_reads_one_field_in_three_apdus(hand: Hand) -> None:
 
 def test_a_read_of_two_windows_reads_the_number_again(hand: Hand) -> None:
     hand.insert(deck("expired"))
-    reader = SlotReader(hand.slot)
+    reader = SlotReader(hand.slot, list(Field))
     assert reader.wait_card(PATIENCE_S)
     reading = reader.read([Field.CITIZEN_ID, Field.EXPIRY_DATE])
     assert reading.expiry_date is not None
@@ -162,7 +162,7 @@ def test_a_read_of_two_windows_reads_the_number_again(hand: Hand) -> None:
 
 def test_a_bank_card_is_no_thai_id_card(hand: Hand) -> None:
     hand.insert(BankCard())
-    reader = SlotReader(hand.slot)
+    reader = SlotReader(hand.slot, list(Field))
     assert reader.wait_card(PATIENCE_S)
     with pytest.raises(NotAThaiIdCard):
         reader.read(ATTENDANCE)
@@ -177,7 +177,7 @@ def test_a_card_pulled_in_the_middle_of_a_read(hand: Hand) -> None:
             return super().answer(command)
 
     hand.insert(Pulled(person(1)))
-    reader = SlotReader(hand.slot)
+    reader = SlotReader(hand.slot, list(Field))
     assert reader.wait_card(PATIENCE_S)
     with pytest.raises(CardRemoved):
         reader.read(ATTENDANCE)
@@ -185,7 +185,7 @@ def test_a_card_pulled_in_the_middle_of_a_read(hand: Hand) -> None:
 
 def test_after_a_failed_read_the_next_card_is_read(hand: Hand) -> None:
     hand.insert(BankCard())
-    reader = SlotReader(hand.slot)
+    reader = SlotReader(hand.slot, list(Field))
     assert reader.wait_card(PATIENCE_S)
     with pytest.raises(CardError):
         reader.read(ATTENDANCE)

@@ -28,7 +28,7 @@ from appliance.errors import (
 from appliance.hardware.pcsc import PcscSlot
 from appliance.ports import Insertion
 from appliance.run.reader import WorkerReader
-from appliance.run.worker import SlotReader
+from appliance.run.slot_reader import SlotReader
 from appliance.simulate.card import ThaiCard
 from appliance.simulate.pcscd import PrivatePcscd
 from appliance.simulate.persons import person
@@ -92,7 +92,7 @@ class Table:
 
     def __init__(self) -> None:
         self.slot = PcscSlot("Virtual PCD")
-        self.reader = SlotReader(self.slot)
+        self.reader = SlotReader(self.slot, list(Field))
         self._card: VpcdCard | None = None
 
     def insert(self, card: ThaiCard) -> Insertion:
@@ -137,7 +137,7 @@ def table(pcscd: PrivatePcscd) -> Iterator[Table]:
 
 @pytest.fixture
 def worker() -> Iterator[WorkerReader]:
-    reader = WorkerReader("Virtual PCD", read_deadline_s=1.0)
+    reader = WorkerReader("Virtual PCD", may_read=list(Field), silence_s=1.0)
     yield reader
     reader.close()
 
@@ -324,7 +324,7 @@ def test_the_second_of_two_readers_is_used_when_it_is_named(pcscd: PrivatePcscd)
         insertion = slot.wait_card(PATIENCE_S)
         assert insertion is not None
         assert insertion.reader == f"Virtual PCD 00 0{serial - 1}"
-        assert SlotReader(slot).read(ATTENDANCE).citizen_id == person(serial).citizen_id
+        assert SlotReader(slot, list(Field)).read(ATTENDANCE).citizen_id == person(serial).citizen_id
         slot.close()
     first.remove()
     second.remove()

@@ -31,7 +31,7 @@ def pcscd(tmp_path: Path) -> Iterator[PrivatePcscd]:
 
 @pytest.fixture
 def reader() -> Iterator[WorkerReader]:
-    worker = WorkerReader("Virtual PCD", read_deadline_s=1.0)
+    worker = WorkerReader("Virtual PCD", may_read=list(Field), silence_s=1.0)
     yield worker
     worker.close()
 

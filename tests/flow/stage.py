@@ -5,18 +5,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from appliance.cards.thai_id import Field
 from appliance.events.cloud_event import Origin
 from appliance.events.document import Document
-from appliance.events.roster import Roster, roster_body
+from appliance.events.roster import Roster, SignedRoster, roster_body
 from appliance.events.seal import generate_sealing_key, open_seal, public_sealing_key
 from appliance.events.sign import EVENT_TYPE, KeySet, Signer
 from appliance.events.writer import EventWriter
-from appliance.flow import SignedRoster, World, serve
+from appliance.flow import World, serve
 from appliance.hardware.clock import SystemClock
 from appliance.outbox.store import Outbox, Row
 from appliance.outbox.verify import verify
 from appliance.panel.screens import Screen
-from appliance.run.worker import SlotReader
+from appliance.run.slot_reader import SlotReader
 from appliance.services.profile import Profile, shipped
 from appliance.simulate.card import VirtualCard
 from appliance.simulate.clock import SimulatedClock
@@ -68,7 +69,7 @@ class Stage:
     def world(self) -> World:
         recipients = [public_sealing_key(self.duty, "duty"), public_sealing_key(self.escrow, "escrow")]
         return World(
-            reader=SlotReader(self.slot),
+            reader=SlotReader(self.slot, list(Field)),
             panel=self.panel,
             clock=self.clock,
             outbox=self.outbox,

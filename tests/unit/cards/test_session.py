@@ -6,9 +6,10 @@ import pytest
 
 from appliance.cards.apdu import Command, Response
 from appliance.cards.session import MAX_CORRECTIONS, MAX_GET_RESPONSE, Session
-from appliance.errors import CardGarbled, CardRefused, NotAThaiIdCard
+from appliance.errors import CardGarbled, CardRefused, CardReset
 
 READ = Command(0x80, 0xB0, 0x00, 0x04, bytes([0x00, 13]))
+SELECT = Command(0x00, 0xA4, 0x04, 0x00, bytes(8))
 NUMBER = b"0123456789012"
 
 
@@ -66,7 +67,7 @@ def test_an_answer_in_parts_is_put_together() -> None:
     assert Session(transmit).ask(READ, 13) == NUMBER
 
 
-@pytest.mark.parametrize("answer", ["6a82", "6982", "6d00", "6e00", "6b00", "9001", "ffff", "6985"])
+@pytest.mark.parametrize("answer", ["6a82", "6982", "6d00", "6e00", "6b00", "9001", "ffff", "6200"])
 def test_an_error_is_refused_with_its_status_word(answer: str) -> None:
     _, transmit = script(answer)
     with pytest.raises(CardRefused) as caught:
@@ -101,14 +102,52 @@ def test_6cxx_for_ever_ends() -> None:
     assert len(log) == 1 + MAX_CORRECTIONS
 
 
+@pytest.mark.parametrize("answer", ["6985", "6986"])
+def test_a_lost_applet_is_a_reset(answer: str) -> None:
+    _, transmit = script("610d", answer)
+    with pytest.raises(CardReset):
+        Session(transmit).ask(READ, 13)
+
+
+@pytest.mark.parametrize("refusal", ["6a86", "6b00"])
+def test_get_response_is_tried_with_p2_01_where_00_is_refused_and_then_always(refusal: str) -> None:
+    log, transmit = script("610d", refusal, NUMBER + b"\x90\x00", "610d", NUMBER + b"\x90\x00")
+    session = Session(transmit)
+    assert session.ask(READ, 13) == NUMBER
+    assert session.ask(READ, 13) == NUMBER
+    assert log[1:] == ["00c000000d", "00c000010d", "80b0000402000d", "00c000010d"]
+    assert session.apdus == 5
+
+
+@pytest.mark.parametrize("refusal", ["6a86", "6b00"])
+def test_a_card_that_refuses_both_forms_of_get_response_is_refused(refusal: str) -> None:
+    log, transmit = script("610d", refusal)
+    with pytest.raises(CardRefused):
+        Session(transmit).ask(READ, 13)
+    assert len(log) == 3
+
+
+def test_a_refused_read_is_not_tried_with_another_p2() -> None:
+    log, transmit = script("6b00")
+    with pytest.raises(CardRefused):
+        Session(transmit).ask(READ, 13)
+    assert len(log) == 1
+
+
 @pytest.mark.parametrize("answer", ["9000", "610a"])
 def test_select_accepts_both_answers_of_real_cards(answer: str) -> None:
     _, transmit = script(answer)
-    Session(transmit).select(bytes(8))
+    Session(transmit).select(SELECT)
+
+
+def test_select_of_the_card_manager_corrects_its_length() -> None:
+    log, transmit = script("6c12", bytes(18) + b"\x90\x00")
+    Session(transmit).select(Command(0x00, 0xA4, 0x04, 0x00, le=256))
+    assert log == ["00a4040000", "00a4040012"]
 
 
 @pytest.mark.parametrize("answer", ["6a82", "6d00", "6e00", "6999", "ffff"])
-def test_a_card_without_the_applet_is_no_thai_id_card(answer: str) -> None:
+def test_a_select_that_is_refused_says_why(answer: str) -> None:
     _, transmit = script(answer)
-    with pytest.raises(NotAThaiIdCard):
-        Session(transmit).select(bytes(8))
+    with pytest.raises(CardRefused, match=answer.upper()):
+        Session(transmit).select(SELECT)

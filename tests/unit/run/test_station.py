@@ -18,20 +18,21 @@ from typing import Any
 
 import pytest
 
-from appliance.cards.thai_id import Field, Reading
+from appliance.cards.record import Record
+from appliance.cards.thai_id import Field
 from appliance.errors import CardServiceDown, NoReader, OutboxDamaged, OutboxFull, ReaderUnavailable, SigningError
 from appliance.events.sign import MessageType, Signer
 from appliance.outbox.store import Outbox
 from appliance.panel.screens import Screen, State
 from appliance.panel.words import Light, Tone
-from appliance.ports import Insertion
+from appliance.ports import Insertion, Tell, silence
 from appliance.run import station as subject
 from appliance.run.notify import SystemdNotifier
 from appliance.run.panel import PanelThread
+from appliance.run.slot_reader import SlotReader
 from appliance.run.station import RETRY_S, SAY_EVERY_S, Station
 from appliance.run.stop import StopSignal
 from appliance.run.wiring import Parts
-from appliance.run.worker import SlotReader
 from appliance.simulate.card import ThaiCard, VirtualCard
 from appliance.simulate.persons import person
 from appliance.simulate.slot import InMemorySlot
@@ -67,8 +68,8 @@ class Person:
             self.slot.insert(step)
         return self.slot.wait_card(0)
 
-    def read(self, fields: Sequence[Field]) -> Reading:
-        return SlotReader(self.slot).read(fields)
+    def read(self, fields: Sequence[Field], tell: Tell = silence) -> Record:
+        return SlotReader(self.slot, list(Field)).read(fields, tell)
 
     def wait_removed(self, timeout_s: float) -> bool:
         self.slot.remove()

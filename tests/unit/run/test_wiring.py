@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance import config
+from appliance.cards.thai_id import Field
 from appliance.errors import CardStationError, ConfigError, NotEnrolled, OutboxDamaged, SigningError
 from appliance.events.document import Document
 from appliance.events.roster import roster_body
@@ -25,8 +26,8 @@ from appliance.papers import AGENCY_KEYS, EVENT_KEY
 from appliance.run import enrol, wiring
 from appliance.run.nudge import Ear
 from appliance.run.panel import PanelThread
+from appliance.run.slot_reader import SlotReader
 from appliance.run.wiring import SIMULATED_CLOCK, RosterSource, build, build_panel
-from appliance.run.worker import SlotReader
 from appliance.services.profile import shipped
 from appliance.simulate.card import ThaiCard
 from appliance.simulate.panel import TRACE_VARIABLE
@@ -174,7 +175,7 @@ def test_an_event_nudges_the_link(state: Path, tmp_path: Path, panel: PanelThrea
     parts = build(settings(), state, tmp_path, panel)
     slot = InMemorySlot()
     slot.insert(ThaiCard(person(1)))
-    serve(replace(parts.world, reader=SlotReader(slot)), parts.profile, lambda: False)
+    serve(replace(parts.world, reader=SlotReader(slot, list(Field))), parts.profile, lambda: False)
     heard = socket.socket(fileno=ear.filenos()[0])
     assert heard.recv(16) == b"\n"
     heard.detach()

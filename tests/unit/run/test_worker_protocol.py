@@ -16,20 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import errors
-from appliance.cards.dates import CardDate, Precision
-from appliance.cards.thai_id import Field, Reading
+from appliance.cards.decode import decode
+from appliance.cards.record import Record
+from appliance.cards.thai_id import ALL, Field
 from appliance.errors import CardDeadline, CardError, CardRefused, CardServiceDown, ReaderUnavailable
 from appliance.ports import Insertion
 from appliance.run.reader import GRACE_S, WorkerReader, _error
-from appliance.run.worker import (
-    SlotReader,
-    answer,
-    pack_insertion,
-    pack_reading,
-    unpack_insertion,
-    unpack_reading,
-)
-from appliance.simulate.card import BankCard, MuteCard, ThaiCard
+from appliance.run.slot_reader import SlotReader
+from appliance.run.worker import answer as answer_to
+from appliance.run.worker import pack_insertion, unpack_insertion
+from appliance.simulate.card import ATR_THAI, BankCard, MuteCard, ThaiCard
 from appliance.simulate.persons import person
 from appliance.simulate.slot import InMemorySlot
 
@@ -37,15 +33,9 @@ READ = {"do": "read", "fields": ["citizen_id"]}
 WAIT = {"do": "wait_card", "timeout_s": 0}
 FakeWorker = Callable[[str], WorkerReader]
 
-dates = st.builds(
-    CardDate, st.sampled_from(Precision), st.none() | st.just("2020-01-01"), st.none() | st.text("0123456789abcdef")
-)
-readings = st.builds(
-    Reading,
-    st.none() | st.integers(0, 9_999_999).map(lambda serial: person(serial).citizen_id),
-    st.booleans(),
-    st.none() | dates,
-    st.none() | dates,
+records = st.builds(
+    decode,
+    st.dictionaries(st.sampled_from(Field), st.none() | st.binary(max_size=400)),
     st.integers(0, 300),
 )
 insertions = st.builds(
@@ -78,6 +68,10 @@ class Failing(InMemorySlot):
         raise self._error
 
 
+def answer(reader: SlotReader, request: dict[str, Any]) -> dict[str, Any]:
+    return answer_to(reader, request, lambda message: None)
+
+
 def over_the_pipe(value: dict[str, Any]) -> dict[str, Any]:
     line = json.dumps(value)
     assert "\n" not in line
@@ -99,7 +93,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker
         )
         script.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(script))
-        readers.append(WorkerReader(read_deadline_s=0.5))
+        readers.append(WorkerReader(silence_s=0.5))
         return readers[-1]
 
     yield make
@@ -107,9 +101,9 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker
         reader.close()
 
 
-@given(readings)
-def test_a_reading_comes_out_as_it_went_in(reading: Reading) -> None:
-    assert unpack_reading(over_the_pipe(pack_reading(reading))) == reading
+@given(records)
+def test_a_record_comes_out_as_it_went_in(record: Record) -> None:
+    assert Record.from_data(over_the_pipe(record.as_data())) == record
 
 
 @given(insertions)
@@ -123,14 +117,14 @@ def test_an_insertion_comes_out_as_it_went_in(insertion: Insertion) -> None:
 @pytest.mark.parametrize("do", ["wait_card", "wait_removed"])
 def test_every_error_survives_the_pipe_as_itself_with_its_code(kind: type[CardError], do: str) -> None:
     error: Exception = CardRefused(0x6982) if kind is CardRefused else kind("why ไทย\n")
-    passed = _error(over_the_pipe(answer(SlotReader(Failing(error)), {"do": do, "timeout_s": 0})))
+    passed = _error(over_the_pipe(answer(SlotReader(Failing(error), ALL), {"do": do, "timeout_s": 0})))
     assert type(passed) is kind
     assert passed.code == kind.code
     assert str(passed) == str(error)
 
 
 def test_a_refusal_keeps_its_status_word() -> None:
-    passed = _error(over_the_pipe(answer(SlotReader(Failing(CardRefused(0x6B00))), WAIT)))
+    passed = _error(over_the_pipe(answer(SlotReader(Failing(CardRefused(0x6B00)), ALL), WAIT)))
     assert isinstance(passed, CardRefused)
     assert passed.sw == 0x6B00
 
@@ -138,7 +132,7 @@ def test_a_refusal_keeps_its_status_word() -> None:
 @pytest.mark.parametrize("error", [errors.StoreError("x"), errors.ConfigError(["x"]), OSError(5, "x"), KeyError("x")])
 def test_an_error_of_another_family_is_no_answer(error: Exception) -> None:
     with pytest.raises(type(error)):
-        answer(SlotReader(Failing(error)), WAIT)
+        answer(SlotReader(Failing(error), ALL), WAIT)
 
 
 @pytest.mark.parametrize("name", ["StoreError", "ConfigError", "CardStationError"])
@@ -149,13 +143,13 @@ def test_an_answer_cannot_raise_an_error_of_another_family(name: str) -> None:
 
 def test_an_empty_slot_a_card_and_its_removal_are_answers() -> None:
     slot = InMemorySlot()
-    reader = SlotReader(slot)
+    reader = SlotReader(slot, ALL)
     assert answer(reader, WAIT) == {"insertion": None}
     slot.insert(ThaiCard(person(1)))
     insertion = unpack_insertion(answer(reader, WAIT)["insertion"])
-    assert (insertion.number, insertion.atr) == (1, ThaiCard.atr)
+    assert (insertion.number, insertion.atr) == (1, ATR_THAI)
     assert answer(reader, {"do": "wait_removed", "timeout_s": 0}) == {"removed": False}
-    assert unpack_reading(answer(reader, READ)["reading"]).citizen_id == person(1).citizen_id
+    assert Record.from_data(answer(reader, READ)["record"]).citizen_id == person(1).citizen_id
     slot.remove()
     assert answer(reader, {"do": "wait_removed", "timeout_s": 0}) == {"removed": True}
     assert answer(reader, READ) == {"error": "CardRemoved", "message": "no card is in"}
@@ -165,28 +159,28 @@ def test_cards_that_cannot_be_read_are_answers_that_hold_no_byte_of_them() -> No
     for card, name in ((BankCard(), "NotAThaiIdCard"), (MuteCard(), "CardRemoved")):
         slot = InMemorySlot()
         slot.insert(card)
-        assert answer(SlotReader(slot), READ)["error"] == name
+        assert answer(SlotReader(slot, ALL), READ)["error"] == name
 
 
 def test_a_card_without_an_atr_is_mute_and_is_sent_no_command() -> None:
     card, slot = ThaiCard(person(1)), InMemorySlot()
     card.atr = b""
     slot.insert(card)
-    assert answer(SlotReader(slot), READ)["error"] == "CardMute"
+    assert answer(SlotReader(slot, ALL), READ)["error"] == "CardMute"
     assert card.log == []
 
 
 @pytest.mark.parametrize("do", ["", "write", "READ", None])
 def test_a_request_that_nobody_knows_is_refused(do: str | None) -> None:
     with pytest.raises(ValueError, match="no request named"):
-        answer(SlotReader(InMemorySlot()), {"do": do})
+        answer(SlotReader(InMemorySlot(), ALL), {"do": do})
 
 
 def test_a_field_that_nobody_knows_is_refused_before_the_card_is_touched() -> None:
     card, slot = ThaiCard(person(1)), InMemorySlot()
     slot.insert(card)
     with pytest.raises(KeyError):
-        answer(SlotReader(slot), {"do": "read", "fields": ["citizen_id", "photo"]})
+        answer(SlotReader(slot, ALL), {"do": "read", "fields": ["citizen_id", "shoe_size"]})
     assert card.log == []
 
 
@@ -269,7 +263,7 @@ def test_a_read_without_an_end_costs_its_deadline_and_the_worker(fake: FakeWorke
 
 
 def test_a_late_answer_is_not_taken_for_the_next_one(fake: FakeWorker) -> None:
-    late = {"reading": pack_reading(Reading(None, False, None, None, 3))}
+    late = {"record": Record({}, (), 3).as_data()}
     reader = fake(
         f"next(lines)\nif start == 1:\n    time.sleep(0.6); say({json.dumps(late) + chr(10)!r})\n"
         "say('{\"removed\": false}\\n'); time.sleep(9)\n"
@@ -290,7 +284,7 @@ def test_a_wait_that_never_ends_is_cut_after_its_grace(fake: FakeWorker, monkeyp
 
 
 def test_the_worker_gets_one_line_a_request_with_symbols_and_no_offsets(fake: FakeWorker, tmp_path: Path) -> None:
-    heard, reading = tmp_path / "heard", json.dumps({"reading": pack_reading(Reading(None, False, None, None, 3))})
+    heard, reading = tmp_path / "heard", json.dumps({"record": Record({}, (), 3).as_data()})
     reader = fake(f"open({str(heard)!r}, 'w').write(next(lines)); say({reading + chr(10)!r}); time.sleep(9)\n")
     assert reader.read([Field.CITIZEN_ID, Field.EXPIRY_DATE]).apdus == 3
     assert json.loads(heard.read_text()) == {"do": "read", "fields": ["citizen_id", "expiry_date"]}
