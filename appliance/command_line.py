@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 from appliance import __version__, errors
-from appliance.commands import doctor, outbox, settings, simulate, station
+from appliance.commands import card, doctor, outbox, settings, simulate, station
 from appliance.commands.call import Call
 
 MAX_SEQUENCE = (1 << 63) - 1
+MAX_WAIT_S = 86_400
 
 _Verbs: TypeAlias = "argparse._SubParsersAction[Any]"
 
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _command(verbs, "station", station.station, "run the card process: reader, checks, panel, outbox; no network")
     _command(verbs, "link", station.link, "run the network process: MQTT; no card, no panel, no signing key")
     _command(verbs, "run", station.run, "run both under one supervisor, in the foreground")
+    _add_read(verbs)
     _command(verbs, "status", station.status, "show reader, panel, clock, backlog, last receipt, versions")
     _command(verbs, "doctor", doctor.doctor, "look at every real part of this machine, and say how to mend each")
     _add_outbox(verbs)
@@ -78,6 +80,27 @@ def _whole(high: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _add_read(verbs: _Verbs) -> None:
+    verb = _command(verbs, "read", card.read, "read the card that is in and print its record")
+    fields_help = "the number, all text, text and photo, or everything the card holds (default %(default)s)"
+    verb.add_argument("--fields", choices=card.SETS, default="all", help=fields_help)
+    verb.add_argument("--reader", metavar="NAME", help="beginning of the reader's name; else [reader] of the settings")
+    wait_help = "how long to wait for a card (default %(default)s)"
+    verb.add_argument("--wait", metavar="SECONDS", type=_seconds, default=1.0, help=wait_help)
+    verb.add_argument("--photo", metavar="FILE", help="save the photo here as JPEG, for its owner only")
+
+
+def _seconds(text: str) -> float:
+    """Read a time to wait, 0 to a day."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= MAX_WAIT_S:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds from 0 to {MAX_WAIT_S}")
+    return found
 
 
 def _add_outbox(verbs: _Verbs) -> None:

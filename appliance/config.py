@@ -78,7 +78,7 @@ class Station:
 class Reader:
     """Which card reader is used."""
 
-    name: Annotated[str, Key('Beginning of the reader\'s name; "" takes the first one.', READER_NAME)] = ""
+    name: Annotated[str, Key('Beginning of the reader\'s name; "" watches every reader.', READER_NAME)] = ""
     allow: Annotated[
         tuple[str, ...],
         Key(

@@ -149,6 +149,12 @@ class CardServiceRefuses(CardServiceDown):
     code = "R04"
 
 
+class NoCard(CardStationError):
+    """No card was put in within the wait (exit 4)."""
+
+    code = "R05"
+
+
 class StoreError(CardStationError):
     """An event cannot be made durable now: stop accepting cards."""
 

@@ -70,6 +70,12 @@ class Record:
         return expiry
 
     @property
+    def photo(self) -> Photo | None:
+        """Return it; None where it was not asked for, the card holds none, or it is unreadable."""
+        photo: Photo | None = self.values.get(Field.PHOTO)
+        return photo
+
+    @property
     def checks(self) -> dict[str, str]:
         """Return what the fields say of each other: ``checksum``, ``dates``, ``consistency``."""
         asked = [value for value in map(self.values.get, _DATES) if isinstance(value, CardDate)]

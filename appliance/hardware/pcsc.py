@@ -117,7 +117,6 @@ class PcscSlot:
         found = self._presences[name]
         self._reader, found.is_new = name, False
         self._count += 1
-        _log.info("a card is in %s", name)
         return Insertion(self._count, name, found.atr, found.noticed_s)
 
     def wait_removed(self, timeout_s: float) -> bool:

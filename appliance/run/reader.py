@@ -42,6 +42,7 @@ class WorkerReader:
         allowed: starts of the names of readers that may be used at all; empty allows every reader.
         may_read: the fields that the active service may read; the worker refuses every other.
         silence_s: how long a card that is being read may say nothing.
+        is_quiet: the worker logs nothing; for commands that tell a person in one line what is wrong.
     """
 
     def __init__(
@@ -50,9 +51,11 @@ class WorkerReader:
         allowed: Sequence[str] = (),
         may_read: Collection[Field] = (),
         silence_s: float = SILENCE_S,
+        is_quiet: bool = False,
     ) -> None:
         self._arguments = [",".join(field.symbol for field in may_read), name_prefix, *allowed]
         self._silence_s = silence_s
+        self._errors = subprocess.DEVNULL if is_quiet else None
         self._worker: subprocess.Popen[bytes] | None = None
         self._unread = b""
 
@@ -143,6 +146,7 @@ class WorkerReader:
             [sys.executable, "-m", "appliance.run.worker", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._errors,
             bufsize=0,
         )
 

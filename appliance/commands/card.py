@@ -1,0 +1,146 @@
+"""The command that reads the card that is in (contract 4)."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance.commands.call import Call
+from appliance.errors import NoCard, NoReader, WrongUse
+
+if TYPE_CHECKING:
+    from appliance.cards.record import Record
+    from appliance.cards.thai_id import Field
+    from appliance.config import Reader
+    from appliance.ports import CardReader, Insertion
+
+SCHEMA = "card-record/1"
+SETS = ("cid", "text", "photo", "all")
+
+_LOOK_S = 0.5
+_SAY_AFTER_S = 1.5
+
+_FAILED = {
+    "checksum": "the citizen number has a wrong check digit",
+    "dates": "a date is none",
+    "consistency": "the dates contradict each other",
+}
+
+
+def read(call: Call) -> int:
+    """Read the card that is in and print its record."""
+    from appliance.cards.thai_id import Field
+    from appliance.run.reader import WorkerReader
+
+    fields = _fields(call.options.fields)
+    if call.options.photo is not None and Field.PHOTO not in fields:
+        raise WrongUse("--photo needs the photo: --fields photo, or all")
+    settings = _reader_settings(call)
+    name = settings.name if call.options.reader is None else call.options.reader
+    with closing(WorkerReader(name, settings.allow, fields, is_quiet=True)) as reader:
+        insertion = _wait_card(reader, call.options.wait)
+        began_s = time.monotonic()
+        record = reader.read(fields, _Progress())
+    data = {
+        "schema": SCHEMA,
+        "atr": insertion.atr.hex().upper(),
+        "reader": insertion.reader,
+        **record.as_data(),
+    }
+    data["duration_ms"] = round((time.monotonic() - began_s) * 1000)
+    call.show(data, _lines(data))
+    return _end(record, call.options.photo)
+
+
+def _fields(name: str) -> "Sequence[Field]":
+    from appliance.cards import thai_id
+
+    return {"cid": thai_id.CID, "text": thai_id.TEXT, "photo": thai_id.WITH_PHOTO, "all": thai_id.ALL}[name]
+
+
+def _reader_settings(call: Call) -> "Reader":
+    """Return the reader that the settings name; any reader where there is no settings file and none is asked for."""
+    from appliance.config import DEFAULT_PATH, Reader
+
+    if call.config_path == DEFAULT_PATH and not DEFAULT_PATH.exists():
+        return Reader()
+    return call.settings().reader
+
+
+def _wait_card(reader: "CardReader", wait_s: float) -> "Insertion":
+    """Return the card that is in, or that is put in within ``wait_s``.
+
+    Raises:
+        NoCard: none was.
+        ReaderUnavailable: there is no reader to wait at.
+    """
+    end_s, is_said = time.monotonic() + wait_s, False
+    while True:
+        left_s = max(end_s - time.monotonic(), 0)
+        missing: NoReader | NoCard = NoCard(f"no card within {wait_s:g} s")
+        try:
+            if (insertion := reader.wait_card(min(left_s, _LOOK_S))) is not None:
+                return insertion
+        except NoReader as error:
+            missing = error
+        if left_s == 0:
+            raise missing
+        if not is_said and wait_s - left_s > _SAY_AFTER_S:
+            is_said = True
+            _say(f"waiting for a {'reader' if isinstance(missing, NoReader) else 'card'}, {left_s:.0f} s more")
+
+
+class _Progress:
+    """Tells how far a slow read is."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._said = 0
+
+    def __call__(self, so_far: "Record | None") -> None:
+        if so_far is not None and time.monotonic() - self._began_s > _SAY_AFTER_S and len(so_far.values) > self._said:
+            self._said = len(so_far.values)
+            _say(f"reading: {self._said} fields are there; leave the card in")
+
+
+def _lines(data: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in data.items():
+        if name != "problems":
+            yield f"{name:16} {_words(value)}".rstrip()
+    for problem in data["problems"]:
+        yield f"{'problem':16} {problem['field']}: {problem['code']}"
+
+
+def _words(value: Any) -> str:
+    if not isinstance(value, dict):
+        return "-" if value is None else str(value)
+    if "precision" in value:
+        return str(value["value"] or value["precision"])
+    if "base64" in value:
+        return f"{value['media_type']}, {value['size_bytes']} bytes, SHA-256 {value['sha256']}"
+    if "full" in value:
+        return str(value["full"])
+    return ", ".join(f"{name} {_words(part)}" for name, part in value.items())
+
+
+def _end(record: "Record", photo: str | None) -> int:
+    """Save the photo; say what is wrong with what was read; return the exit code."""
+    wrong = [words for check, words in _FAILED.items() if record.checks[check] == "fail"]
+    if record.problems:
+        _say(f"not every field is readable: {', '.join(sorted({problem.field for problem in record.problems}))}")
+    if photo is not None and (found := record.photo) is None:
+        wrong.append("there is no photo to save")
+    elif photo is not None and found is not None:
+        from appliance.link.durable_file import SECRET_MODE, write
+
+        write(Path(photo), found.jpeg, SECRET_MODE)
+    if wrong:
+        _say(f"{'; '.join(wrong)}: look at the card, and at the person")
+    return 1 if wrong else 0
+
+
+def _say(words: str) -> None:
+    with suppress(OSError):  # where nobody can be told, the exit code still tells
+        sys.stderr.write(f"card-station: {words}\n")
