@@ -6,16 +6,20 @@ import threading
 import time
 from contextlib import suppress
 
-from appliance.simulate.card import VirtualCard
+from appliance.simulate.card import Pulled, VirtualCard
 
 VPCD_PORT = 35963
+
+_POWER = (b"\x00", b"\x01", b"\x02")
+_ATR = b"\x04"
 
 
 class VpcdCard:
     """A virtual card in the virtual reader of a real pcscd.
 
     The card dials in (TCP): connecting is inserting, closing is removing. A frame is a length of two bytes, big
-    endian, and the payload; a payload of one byte is control (0 off, 1 on, 2 reset, 4 "your ATR?").
+    endian, and the payload; a payload of one byte is control (0 off, 1 on, 2 reset, 4 "your ATR?"). Each of the first
+    three loses the card's state; a card that raises ``Pulled`` hangs up.
 
     Args:
         card: what answers.
@@ -60,16 +64,21 @@ class VpcdCard:
         return self._thread is not None and self._thread.is_alive()
 
     def _serve(self, line: socket.socket) -> None:
-        with suppress(OSError, EOFError):
+        with suppress(OSError, EOFError), line:
             while True:
                 (size_bytes,) = struct.unpack(">H", _receive(line, 2))
                 message = _receive(line, size_bytes)
-                if size_bytes == 1:
-                    answer = self.card.atr if message == b"\x04" else None
-                else:
-                    answer = self.card.answer(message)
+                try:
+                    answer = self._control(message) if size_bytes == 1 else self.card.answer(message)
+                except Pulled:
+                    return
                 if answer is not None:
                     line.sendall(struct.pack(">H", len(answer)) + answer)
+
+    def _control(self, message: bytes) -> bytes | None:
+        if message in _POWER:
+            self.card.reset()
+        return self.card.atr or None if message == _ATR else None
 
 
 def _receive(line: socket.socket, size_bytes: int) -> bytes:
