@@ -16,9 +16,10 @@ def doctor(call: Call) -> int:
     from appliance.run.doctor.machine import parts
     from appliance.run.doctor.part import examine
 
-    _set_up_logging(call)
+    is_quiet = not getattr(call.options, "verbose", False)
+    _set_up_logging(call, is_quiet)
     verdicts = []
-    for verdict in examine(parts(call.config_path, call.state, call.environ)):
+    for verdict in examine(parts(call.config_path, call.state, call.environ, is_quiet)):
         verdicts.append(verdict)
         if not call.is_json:
             call.show(None, _lines(verdict.as_data()))
@@ -28,13 +29,13 @@ def doctor(call: Call) -> int:
     return _end([verdict for verdict in verdicts if verdict.is_failed])
 
 
-def _set_up_logging(call: Call) -> None:
+def _set_up_logging(call: Call, is_quiet: bool) -> None:
     import logging
 
-    if getattr(call.options, "verbose", False):
-        call.log("doctor")
-    else:  # what goes wrong is told part by part
+    if is_quiet:  # what goes wrong is told part by part
         logging.getLogger("appliance").addHandler(logging.NullHandler())
+    else:
+        call.log("doctor")
 
 
 def _lines(told: dict[str, str]) -> Iterator[str]:

@@ -26,17 +26,18 @@ from appliance.run.reader import WorkerReader
 from appliance.run.wiring import SIMULATED_CLOCK
 
 
-def parts(path: Path, state: Path, environ: Mapping[str, str]) -> Iterator[Part]:
+def parts(path: Path, state: Path, environ: Mapping[str, str], is_quiet: bool = True) -> Iterator[Part]:
     """Return every part, one after the other.
 
     Args:
         path: settings file.
         state: state directory.
         environ: the environment.
+        is_quiet: the reader worker logs nothing.
     """
     read, found = settings.settings(path)
     yield Part("settings", ConfigError, 78, lambda: found)
-    with closing(WorkerReader(read.reader.name, read.reader.allow)) as worker:
+    with closing(WorkerReader(read.reader.name, read.reader.allow, is_quiet=is_quiet)) as worker:
         yield Part("pcscd", CardServiceDown, 7, partial(reader.service, worker, reader.knock, reader.has))
         yield Part("reader", NoReader, 3, partial(reader.reader, worker, read.reader), needs="pcscd")
         yield Part("card slot", CardMute, 1, partial(reader.slot, worker), needs="reader")

@@ -24,6 +24,7 @@ _POLKIT = (
     "systemctl restart pcscd"
 )
 _RESTART = "systemctl restart pcscd; where it hangs again, pull the reader out and look at 'journalctl -u pcscd'"
+_SLOT = re.compile(r" \d\d$")  # pcscd's names end with the number of the reader and that of the slot
 _NAME = re.compile(r"(?P<beginning>.+?)( [\[(].*)?( \d\d){0,2}")
 
 
@@ -92,6 +93,9 @@ def reader(readers: Readers, wanted: config.Reader) -> Finding:
             f"no reader fits [reader] name and allow; there is {_listed(names)}",
             f'plug in the right one, or set [reader] name = "{beginning(names[0])}" and allow = []',
         )
+    devices = {_SLOT.sub("", name) for name in fitting}
+    if len(fitting) > 1 and len(devices) == 1:
+        return good(f"{devices.pop()}, {len(fitting)} slots")
     if len(fitting) > 1:
         return good(
             f"{len(fitting)} readers fit, and each of them takes cards: {_listed(fitting)}",
