@@ -136,7 +136,13 @@ def _add_enrol(verbs: _Verbs) -> None:
 def _add_simulate(verbs: _Verbs) -> None:
     group = _group(verbs, "simulate", "virtual hardware")
     card = _command(group, "card", simulate.card, "put a virtual card into the virtual reader")
-    card.add_argument("name", metavar="NAME", help="person-N, expired, bad-number, bank or mute")
+    card.add_argument("name", metavar="NAME", nargs="?", help="which, such as person-1; --deck lists them")
+    deck_help = "list the cards there are; with NAME the same as NAME alone"
+    card.add_argument("--deck", metavar="NAME", nargs="?", const="", help=deck_help)
     port_help = "TCP port of the virtual reader (default %(default)s)"
     card.add_argument("--port", metavar="PORT", type=_whole(65535), default=35963, help=port_help)
+    line_help = "answer as late as a real card with this F/D, such as 372/1 or 512/32 (default: at once)"
+    card.add_argument("--line", metavar="F/D", help=line_help)
+    clock_help = "the reader's clock for --line (default %(default)s)"
+    card.add_argument("--clock-hz", metavar="HZ", type=_whole(20_000_000), default=4_000_000, help=clock_help)
     _command(group, "panel", simulate.panel, "show the virtual panel in this terminal; A, B, C press buttons")

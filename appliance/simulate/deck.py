@@ -46,8 +46,6 @@ from appliance.simulate.quirks import (
     WrongLength,
 )
 
-_NEAR = 0.5  # how alike a name must be to be suggested, of 1
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -92,7 +90,7 @@ def deck(name: str) -> VirtualCard:
         found = re.fullmatch(family.pattern, name)
         if found:
             return family.make(found[1])
-    near = difflib.get_close_matches(name, names(), n=3, cutoff=_NEAR)
+    near = difflib.get_close_matches(name, samples(), n=2)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise WrongUse(f"no virtual card named {name!r}; {hint}`card-station simulate card --deck` lists them all")
 

@@ -347,4 +347,4 @@ def test_without_a_virtual_reader_the_words_say_what_to_do(vpcd: Vpcd, monkeypat
         VpcdCard(ThaiCard(person(1)), vpcd.port).insert(timeout_s=0.1)
     monkeypatch.setattr(VpcdCard.insert, "__defaults__", (0.1,))
     with pytest.raises(CardServiceDown, match=f"port {vpcd.port}.*scripts/private"):
-        subject.card(Call(Namespace(name="person-1", port=vpcd.port), {}))
+        subject.card(Call(Namespace(name="person-1", deck=None, line=None, port=vpcd.port), {}))
