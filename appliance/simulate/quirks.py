@@ -10,7 +10,7 @@ Example::
 import time
 from collections.abc import Callable
 
-from appliance.simulate.card import OK, Pulled, VirtualCard, is_fetch, is_select
+from appliance.simulate.card import APPLET_LOST, OK, Pulled, VirtualCard, is_fetch, is_select
 
 _MORE = 0x61
 
@@ -71,12 +71,16 @@ class MuteAt(At):
 
 
 class ResetAt(At):
-    """Loses its applet before command ``at``, as when another program resets it."""
+    """Loses its applet before command ``at``, as when another program resets it: 69 85 until the next SELECT."""
+
+    _is_lost = False
 
     def _say(self, command: bytes) -> bytes | None:
         if len(self.log) == self.at:
             self.reset()
-        return super()._say(command)
+            self._is_lost = True
+        self._is_lost = self._is_lost and not is_select(command)
+        return APPLET_LOST if self._is_lost else super()._say(command)
 
 
 class PulledAt(At):
