@@ -5,19 +5,20 @@ Each part is broken for real, one at a time; the doctor names that part, says ho
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from agency.desk.authority import Authority, KeyPair
 from appliance.simulate.pcscd import READER_NAME
-from appliance.simulate.product import AGENCY, Product
+from appliance.simulate.product import AGENCY, PORT, Product
+from tests.unit.agency.site import is_open
 
 NOT_USED = {"i2c", "oled", "gpio", "pins", "clock"}  # a virtual panel and a simulated clock
 FROZEN_PATIENCE_S = 5.5
@@ -36,13 +37,33 @@ class Report:
         return {name for name, row in self.rows.items() if row["result"] == result}
 
 
-@pytest.fixture
-def product(tmp_path: Path) -> Iterator[Product]:
-    """A station that is enrolled, its reader and its broker; no process of the station runs."""
-    with Product(tmp_path) as whole:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A station that was enrolled once, because that takes longest."""
+    folder = tmp_path_factory.mktemp("doctor")
+    with Product(folder) as whole:
         whole.set_up()
         whole.state.chmod(0o750)  # as the unit's StateDirectoryMode does
+        shutil.copytree(whole.state, folder / "copy")
         yield whole
+
+
+@pytest.fixture
+def product(made: Product) -> Iterator[Product]:
+    """That station with its reader and its broker, whole; none of its own processes runs."""
+    made.wait_for(lambda: is_open(PORT), "a broker")
+    yield made
+    made.remove()
+    for name in ("link", "station", "ingest"):
+        if name in made.processes:
+            made.kill(name)
+    shutil.rmtree(made.state)
+    shutil.copytree(made.folder / "copy", made.state)
+    made.write_settings()
+    made.pcscd.stop()
+    made.pcscd.start()
+    if "broker" not in made.processes:
+        made.start("broker")
 
 
 def start(product: Product, *options: str) -> subprocess.Popen[bytes]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from appliance.config import Clock, Link, Outbox, Panel, Reader, Service, Settings, Station, load
 from appliance.errors import ConfigError
-from appliance.run.doctor.part import Finding, bad, good
+from appliance.run.doctor.part import Finding, bad, good, unknown
 from appliance.services.profile import shipped
 
 _CHECK = "'card-station config check' names every mistake"
@@ -41,7 +41,13 @@ def defaults() -> Settings:
 
 def _fault(path: Path, problems: list[str]) -> Finding:
     instead = "the other parts are looked at with the defaults"
-    if not path.exists():
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
         return bad(f"there is no file {path}; {instead}", _MAKE)
+    except PermissionError:
+        return unknown(f"this user may not read {path}; {instead}", "run it as the station's user, or as root")
+    except OSError as error:
+        return bad(f"{path} cannot be read: {error.strerror}; {instead}", _MAKE)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return bad(f"{problems[0]}{more}; {instead}", f"correct the file; {_CHECK}")

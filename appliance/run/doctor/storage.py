@@ -51,16 +51,21 @@ def disk(
         may_use: says whether this user may read, write and enter a folder.
     """
     try:
-        status = state.stat()
+        return _folder(state, max_bytes, look, may_use)
     except FileNotFoundError:
         return bad(f"there is no state directory {state}", "'card-station enrol' makes it; STATE_DIRECTORY names it")
     except PermissionError:
         return unknown(f"this user may not look at {state}", _RUN_AS)
+    except OSError as error:
+        return bad(f"{state} cannot be used: {error.strerror}", "look at the end of 'dmesg'; STATE_DIRECTORY names it")
+
+
+def _folder(state: Path, max_bytes: int, look: Callable[[Path], Room], may_use: Callable[[Path], bool]) -> Finding:
+    status = state.stat()
     if not stat.S_ISDIR(status.st_mode):
         return bad(f"{state} is not a folder", "move it away, or let STATE_DIRECTORY name another one")
     there, mode = look(state), stat.S_IMODE(status.st_mode)
-    is_usable = may_use(state)
-    return _with_faults(state, status, there, is_usable) or _with_room(
+    return _with_faults(state, status, there, may_use(state)) or _with_room(
         f"{state}, mode {mode:04o}, {_mb(there.free_bytes)} free", there, state, max_bytes
     )
 
@@ -69,7 +74,8 @@ def _with_faults(state: Path, status: os.stat_result, there: Room, is_usable: bo
     mode = stat.S_IMODE(status.st_mode)
     if there.is_read_only:
         return bad(
-            f"{state} is on a read-only file system", f"look at 'dmesg' for its fault; mount -o remount,rw {state}"
+            f"{state} is on a read-only file system",
+            f"look at 'dmesg' for its fault, copy the state away, restart; 'findmnt -T {state}' names the file system",
         )
     if not is_usable:
         return _without_rights(state, status.st_uid)
@@ -111,6 +117,8 @@ def database(state: Path, check: Callable[[Path], str] = inspection.quick_check)
         return unknown(f"there is no {path} yet", "'card-station enrol' makes it")
     except PermissionError:
         return unknown(f"this user may not look at {path}", _RUN_AS)
+    except OSError as error:
+        return bad(f"{path} cannot be looked at: {error.strerror}", "look at the end of 'dmesg'")
     if not os.access(path, os.R_OK):
         return unknown(f"this user may not read {path}", _RUN_AS)
     if status.st_mode & _OTHERS:

@@ -267,6 +267,29 @@ def test_the_settings_file(tmp_path: Path, text: str | None, result: Result, fou
     assert mend in finding.mend
 
 
+@pytest.mark.parametrize(
+    ("error", "result", "found"),
+    [
+        (PermissionError(13, "Permission denied"), Result.COULD_NOT_CHECK, "may not read"),
+        (OSError(5, "Input/output error"), Result.FAIL, "cannot be read: Input/output error"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, result: Result, found: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    path = tmp_path / "station.toml"
+    path.write_text(GOOD_SETTINGS)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fail)
+        read, finding = settings(path)
+    assert (read, finding.result) == (defaults(), result)
+    assert found in finding.found
+    assert finding.mend
+
+
 def test_settings_that_cannot_be_used_are_replaced_by_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(f'{GOOD_SETTINGS}[panel]\ndisplay = "virtual"\nrotate = 90\n')
     read, finding = settings(tmp_path / "station.toml")

@@ -52,7 +52,7 @@ def look(room: storage.Room) -> Callable[[Path], storage.Room]:
     ("room", "result", "found", "mend"),
     [
         (ROOM, Result.PASS, "mode 0750, 1,000.0 MB free", ""),
-        (replace(ROOM, is_read_only=True), Result.FAIL, "read-only", "remount,rw"),
+        (replace(ROOM, is_read_only=True), Result.FAIL, "read-only", "findmnt -T"),
         (replace(ROOM, free_bytes=31 << 20), Result.FAIL, "nearly full", "free some space"),
         (replace(ROOM, free_bytes=0), Result.FAIL, "nearly full", "free some space"),
         (replace(ROOM, free_bytes=100 * MB), Result.FAIL, "less than the 200.0 MB", "[outbox] max_bytes = 66445568"),
@@ -89,25 +89,32 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     check(storage.disk(tmp_path / "state", MB), Result.FAIL, "is not a folder", "STATE_DIRECTORY")
 
 
-@dataclass(frozen=True)
-class Hidden:
-    """A path that this user may not look at."""
+@pytest.mark.parametrize(
+    ("error", "result", "found", "mend"),
+    [
+        (PermissionError(13, "Permission denied"), Result.COULD_NOT_CHECK, "may not look at", "as root"),
+        (OSError(5, "Input/output error"), Result.FAIL, "Input/output error", "dmesg"),
+        (NotADirectoryError(20, "Not a directory"), Result.FAIL, "Not a directory", "dmesg"),
+    ],
+)
+def test_a_folder_that_cannot_be_looked_at(
+    state: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, result: Result, found: str, mend: str
+) -> None:
+    def fail(*_: object, **__: object) -> os.stat_result:
+        raise error
 
-    name: str = "/state"
-
-    def stat(self) -> os.stat_result:
-        raise PermissionError(13, "Permission denied", self.name)
-
-    def __truediv__(self, _: object) -> "Hidden":
-        return self
-
-    def __str__(self) -> str:
-        return self.name
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", fail)
+        findings = storage.disk(state, MB), storage.database(state)
+    for finding in findings:
+        check(finding, result, found, mend)
 
 
-def test_a_folder_that_this_user_may_not_see() -> None:
-    for finding in (storage.disk(Hidden(), MB), storage.database(Hidden())):  # type: ignore[arg-type]
-        check(finding, Result.COULD_NOT_CHECK, "may not look at", "as root")
+def test_a_disk_that_does_not_tell_its_room(state: Path) -> None:
+    def fail(_: Path) -> storage.Room:
+        raise OSError(5, "Input/output error")
+
+    check(storage.disk(state, MB, fail), Result.FAIL, "Input/output error", "dmesg")
 
 
 def test_the_own_folder_without_rights(state: Path) -> None:
