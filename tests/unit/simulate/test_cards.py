@@ -1,40 +1,45 @@
-"""Virtual cards answer as ``docs/card.md`` says a card does, and speak vpcd's frames over a real socket."""
+"""Virtual cards answer as ``docs/card.md`` says a card does: applets, windows, parts, and what is refused."""
 
 import re
-import socket
-import struct
-import threading
-from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.cards.citizen_id import is_valid
-from appliance.cards.thai_id import Field
-from appliance.commands import simulate as subject
-from appliance.commands.call import Call
-from appliance.errors import CardRemoved, CardServiceDown, WrongUse
-from appliance.simulate.card import ATR_BANK, ATR_THAI, BankCard, MuteCard, ThaiCard
-from appliance.simulate.deck import deck
-from appliance.simulate.persons import Person, file_image, person, synthetic_number
-from appliance.simulate.slot import InMemorySlot
-from appliance.simulate.vpcd import VpcdCard
+from appliance.errors import WrongUse
+from appliance.simulate.card import (
+    ATR_BANK,
+    ATR_THAI,
+    BankCard,
+    Chip,
+    MuteCard,
+    RefusingCard,
+    ThaiCard,
+    VirtualCard,
+    chip_record,
+    is_fetch,
+    is_read,
+    is_select,
+)
+from appliance.simulate.persons import Person, file_image, health_image, person
+from tests.unit.simulate.apdus import (
+    READ_CHIP,
+    READ_LASER,
+    READ_NUMBER,
+    SELECT,
+    SELECT_ADMINISTRATION,
+    SELECT_HEALTH,
+    SELECT_MANAGER,
+    fetch,
+    file_of,
+    read,
+    window,
+)
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "card.md"
 FILE_BYTES = 5950
-SELECT = bytes.fromhex("00A4040008A000000054480001")
-READ_NUMBER = bytes.fromhex("80B0000402000D")
-
-
-def fetch(size_bytes: int) -> bytes:
-    return bytes([0x00, 0xC0, 0x00, 0x00, size_bytes % 256])
-
-
-def window(offset: int, size_bytes: int) -> bytes:
-    return bytes([0x80, 0xB0, offset >> 8, offset & 0xFF, 0x02, 0x00, size_bytes])
+OK = b"\x90\x00"
 
 
 @pytest.fixture
@@ -46,12 +51,9 @@ def selected() -> ThaiCard:
 
 def test_the_commands_are_those_of_the_document() -> None:
     text = DOCUMENT.read_text("utf-8")
-    (select,) = re.findall(r"`(00 A4 [0-9A-F ]+)`", text)
-    assert bytes.fromhex(select) == SELECT
+    assert SELECT in map(bytes.fromhex, re.findall(r"`(00 A4(?: [0-9A-F]{2})+)`", text))
     assert "`80 B0 <offset> 02 00 <n>`" in text
     assert "`00 C0 00 00 <n>`" in text
-    for field, name in ((Field.CITIZEN_ID, "citizen number"), (Field.BIRTH_DATE, "birth date")):
-        assert f"| {name} | 0x{field.offset:04X} | {field.size_bytes} |" in text
 
 
 def test_what_is_selected_can_be_fetched(selected: ThaiCard) -> None:
@@ -113,45 +115,6 @@ def test_it_keeps_every_command_in_order(selected: ThaiCard) -> None:
     assert selected.log == [SELECT, READ_NUMBER, b""]
 
 
-@pytest.mark.parametrize(
-    ("offset", "size_bytes", "content"),
-    [
-        (0x0000, 4, "0003"),
-        (0x0004, 13, person(1).citizen_id),
-        (0x0011, 100, person(1).name_th),
-        (0x0075, 100, person(1).name_en),
-        (0x00D9, 8, person(1).birth),
-        (0x00E1, 1, person(1).sex),
-        (0x0167, 8, "25650101"),
-        (0x016F, 8, "25751230"),
-        (0x0177, 2, "01"),
-        (0x1579, 160, "99/9#หมู่ที่ 4####ตำบลตัวอย่าง#อำเภอทดสอบ#จังหวัดสมมุติ"),
-        (0x1619, 14, "00000100000001"),
-    ],
-)
-def test_the_file_holds_each_field_at_its_place_padded_with_spaces(offset: int, size_bytes: int, content: str) -> None:
-    image = file_image(person(1))
-    assert len(image) == FILE_BYTES
-    assert image[offset : offset + size_bytes] == content.encode("tis-620").ljust(size_bytes)
-
-
-def test_a_name_that_is_too_long_does_not_run_into_the_next_field() -> None:
-    long = Person(**{**vars(person(1)), "name_th": "ก" * 200})
-    image = file_image(long)
-    assert image[0x0011:0x0075].decode("tis-620") == "ก" * 100
-    assert image[0x0075:0x00D9].decode("ascii").rstrip() == person(1).name_en
-
-
-@given(st.integers(0, 9_999_999))
-def test_no_invented_number_can_be_a_person_s(serial: int) -> None:
-    number = synthetic_number(serial)
-    assert len(number) == 13
-    assert number[1:5] == "0000"
-    assert is_valid(number)
-    assert person(serial) == person(serial)
-    assert file_image(person(serial))[4:17] == number.encode()
-
-
 def test_a_bank_card_knows_no_applet_and_no_command() -> None:
     card = BankCard()
     assert card.atr == ATR_BANK != ATR_THAI
@@ -167,184 +130,215 @@ def test_a_mute_card_has_an_atr_and_no_answer() -> None:
     assert card.log == [SELECT]
 
 
-@pytest.mark.parametrize("serial", [0, 1, 9, 9_999_999])
-def test_the_deck_has_every_person(serial: int) -> None:
-    card = deck(f"person-{serial}")
-    card.answer(SELECT)
-    card.answer(READ_NUMBER)
-    assert card.answer(fetch(13)) == person(serial).citizen_id.encode() + b"\x90\x00"
+def test_a_bank_card_shows_its_directory_of_payments() -> None:
+    card = BankCard()
+    select = bytes.fromhex("00A404000E") + b"1PAY.SYS.DDF01"
+    announced = card.answer(select)
+    assert announced is not None
+    assert announced[:1] == b"\x61"
+    shown = card.answer(fetch(announced[1]))
+    assert shown is not None
+    assert len(shown) == announced[1] + 2
+    assert b"1PAY.SYS.DDF01" in shown
+    assert card.answer(fetch(announced[1])) == b"\x6d\x00", "once"
 
 
-def test_the_deck_gives_a_fresh_card_each_time() -> None:
-    first, second = deck("person-1"), deck("person-1")
-    first.answer(SELECT)
-    assert second.log == []
-    assert second.answer(READ_NUMBER) == b"\x69\x85"
+def test_the_length_of_the_directory_of_payments_is_true() -> None:
+    says = BankCard._SAYS
+    assert len(says) == 2 + says[1]
+    assert len(BankCard._DIRECTORY) == says[3]
 
 
-def test_the_bad_number_is_bad_in_its_check_digit_only() -> None:
-    number = file_image(person(5))[4:17].decode()
-    card = deck("bad-number")
-    card.answer(SELECT)
-    card.answer(READ_NUMBER)
-    answer = card.answer(fetch(13))
-    assert answer is not None
-    wrong = answer[:13].decode()
-    assert wrong[:12] == number[:12]
-    assert not is_valid(wrong)
+@pytest.mark.parametrize("command", [SELECT, READ_NUMBER, fetch(1), b"", b"\x00"])
+def test_a_card_of_another_kind_refuses_everything(command: bytes) -> None:
+    card = RefusingCard(b"\x3b\x00", b"\x6a\x81", b"\x6e\x00")
+    card.reset()
+    assert card.answer(command) == (b"\x6a\x81" if command == SELECT else b"\x6e\x00")
 
 
-def test_the_expired_card_expired() -> None:
-    card = deck("expired")
-    card.answer(SELECT)
-    card.answer(window(Field.EXPIRY_DATE.offset, 8))
-    assert card.answer(fetch(8)) == b"25630101\x90\x00"
+def test_a_card_of_no_kind_knows_nothing() -> None:
+    card = VirtualCard(b"\x3b\x00")
+    assert (card.atr, card.answer(SELECT), card.log) == (b"\x3b\x00", b"\x6d\x00", [SELECT])
+
+
+def test_the_whole_file_can_be_read_in_windows() -> None:
+    assert file_of(ThaiCard(person(4))) == file_image(person(4))
+
+
+@pytest.mark.parametrize("sizes", [[1] * 13, [5, 8], [12, 1], [13], [0]])
+def test_an_answer_is_fetched_in_parts_and_the_rest_is_announced(selected: ThaiCard, sizes: list[int]) -> None:
+    selected.answer(READ_NUMBER)
+    data, rest = b"", 13
+    for size in sizes:
+        answer = selected.answer(fetch(size))
+        rest -= size or rest
+        assert answer is not None
+        assert answer[-2:] == (bytes([0x61, rest]) if rest else OK)
+        data += answer[:-2]
+    assert data == person(1).citizen_id.encode()
+    assert selected.answer(fetch(1)) == b"\x6d\x00"
+
+
+def test_fetching_more_than_there_is_names_the_right_length_and_loses_nothing(selected: ThaiCard) -> None:
+    selected.answer(READ_NUMBER)
+    assert selected.answer(fetch(14)) == b"\x6c\x0d"
+    assert selected.answer(fetch(5)) == person(1).citizen_id[:5].encode() + b"\x61\x08"
+    assert selected.answer(fetch(9)) == b"\x6c\x08"
+    assert selected.answer(fetch(8)) == person(1).citizen_id[5:].encode() + OK
+
+
+def test_a_window_of_256_bytes_is_written_as_0(selected: ThaiCard) -> None:
+    assert selected.answer(window(0, 0)) == b"\x61\x00"
+    assert selected.answer(fetch(256)) == file_image(person(1))[:256] + OK
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["", "Bank", "person", "person-", "person--1", "person-1.0", "person-12345678", "person-๑", "person-1 ", "1", "x"],
+    "command", ["80B00004", "80B000040D", "80B0000401000D", "80B0000402000D00", "80B000040200", "80B00004030000D0"]
 )
-def test_a_card_that_is_not_in_the_deck_is_named_with_the_way_to_those_that_are(name: str) -> None:
-    with pytest.raises(WrongUse, match="`card-station simulate card --deck` lists them all") as raised:
-        deck(name)
-    assert repr(name) in str(raised.value)
+def test_a_read_of_the_wrong_form_has_the_wrong_length(selected: ThaiCard, command: str) -> None:
+    assert selected.answer(bytes.fromhex(command)) == b"\x67\x00"
 
 
-def test_a_line_to_a_card_that_was_swapped_is_dead_even_where_the_next_is_the_same_person() -> None:
-    slot = InMemorySlot()
-    slot.insert(deck("person-1"))
-    with slot.open() as channel:
-        assert channel.transmit(SELECT) == b"\x61\x0a"
-        slot.insert(deck("person-1"))
-        with pytest.raises(CardRemoved):
-            channel.transmit(READ_NUMBER)
-    slot.remove()
-    with pytest.raises(CardRemoved), slot.open():
-        pass
+@pytest.mark.parametrize(("offset", "size_bytes"), [(5950, 1), (5949, 2), (5696, 255), (0xFFFF, 255), (5695, 0)])
+def test_beyond_the_file_there_is_nothing(selected: ThaiCard, offset: int, size_bytes: int) -> None:
+    assert selected.answer(window(offset, size_bytes)) == b"\x6b\x00"
+    assert selected.answer(fetch(1)) == b"\x6d\x00"
 
 
-class Vpcd:
-    """The driver's end of the wire: listens, and sends frames to the card that dials in."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-
-    def accept(self) -> None:
-        self.line, _ = self._listener.accept()
-        self.line.settimeout(3)
-
-    def send(self, payload: bytes) -> None:
-        self.line.sendall(struct.pack(">H", len(payload)) + payload)
-
-    def receive(self) -> bytes:
-        (size_bytes,) = struct.unpack(">H", self._exactly(2))
-        return self._exactly(size_bytes)
-
-    def _exactly(self, size_bytes: int) -> bytes:
-        data = b""
-        while len(data) < size_bytes:
-            part = self.line.recv(size_bytes - len(data))
-            assert part, "the card hung up"
-            data += part
-        return data
-
-    def close(self) -> None:
-        self._listener.close()
-        if hasattr(self, "line"):
-            self.line.close()
+@pytest.mark.parametrize("block", [1, 2, 0xFF])
+def test_there_is_no_other_block(selected: ThaiCard, block: int) -> None:
+    assert selected.answer(window(4, 13, block)) == b"\x6b\x00"
 
 
-@pytest.fixture
-def vpcd() -> Iterator[Vpcd]:
-    driver = Vpcd()
-    yield driver
-    driver.close()
+def test_a_reset_unselects_and_drops_what_was_not_fetched(selected: ThaiCard) -> None:
+    selected.answer(READ_NUMBER)
+    selected.reset()
+    assert selected.answer(fetch(13)) == b"\x6d\x00"
+    assert selected.answer(READ_NUMBER) == b"\x69\x85"
+    assert selected.log == [SELECT, READ_NUMBER, fetch(13), READ_NUMBER], "a reset is no command, and forgets none"
 
 
-@pytest.fixture
-def inserted(vpcd: Vpcd) -> Iterator[VpcdCard]:
-    card = VpcdCard(ThaiCard(person(1)), vpcd.port)
-    card.insert()
-    vpcd.accept()
-    yield card
-    card.remove()
+def test_the_health_insurance_has_a_file_of_its_own(selected: ThaiCard) -> None:
+    assert selected.answer(SELECT_HEALTH) == b"\x61\x0a"
+    assert read(selected, 0, 350) == health_image(person(1))
+    assert selected.answer(window(350, 1)) == b"\x6b\x00"
+    selected.answer(SELECT)
+    assert read(selected, 4, 13) == person(1).citizen_id.encode()
 
 
-def test_the_card_is_asked_for_its_atr_and_answers_nothing_else_of_control(inserted: VpcdCard, vpcd: Vpcd) -> None:
-    for control in (b"\x00", b"\x01", b"\x02", b"\x04"):
-        vpcd.send(control)
-    assert vpcd.receive() == ATR_THAI
-    vpcd.send(SELECT)
-    assert vpcd.receive() == b"\x61\x0a", "power and reset were not answered"
-    assert inserted.card.log == [SELECT], "control frames are not commands"
+def test_the_laser_number_comes_at_once_where_its_length_is_known() -> None:
+    card = ThaiCard(person(12))
+    card.answer(SELECT_ADMINISTRATION)
+    answer = card.answer(READ_LASER)
+    assert answer is not None
+    assert len(answer) == 7 + 16 + 2
+    assert answer[7:] == b"ZZ0000000012" + bytes(4) + OK
 
 
-def test_frames_that_come_in_crumbs_or_all_at_once_are_the_same_frames(inserted: VpcdCard, vpcd: Vpcd) -> None:
-    wire = b"".join(struct.pack(">H", len(command)) + command for command in (SELECT, READ_NUMBER, fetch(13)))
-    answers = [b"\x61\x0a", b"\x61\x0d", person(1).citizen_id.encode() + b"\x90\x00"]
-    for at in range(len(wire)):
-        vpcd.line.sendall(wire[at : at + 1])
-    assert [vpcd.receive() for _ in answers] == answers
-    vpcd.line.sendall(wire)
-    assert [vpcd.receive() for _ in answers] == answers
+def test_the_laser_number_is_fetched_where_only_its_head_was_wanted() -> None:
+    card = ThaiCard(person(12))
+    card.answer(SELECT_ADMINISTRATION)
+    answer = card.answer(bytes.fromhex("8000000007"))
+    assert answer is not None
+    assert (len(answer), answer[-2:]) == (7 + 2, b"\x61\x10")
+    assert card.answer(fetch(0x10)) == b"ZZ0000000012" + bytes(4) + OK
 
 
-def test_a_command_longer_than_a_byte_counts_is_one_frame(inserted: VpcdCard, vpcd: Vpcd) -> None:
-    vpcd.send(bytes(300))
-    assert vpcd.receive() == b"\x6d\x00"
-    assert inserted.card.log == [bytes(300)]
+@pytest.mark.parametrize("command", ["8000000000", "80000000", "8000000018", "80000000FF", "800000001700"])
+def test_a_wrong_length_of_the_laser_number_is_put_right(command: str) -> None:
+    card = ThaiCard(person(12))
+    card.answer(SELECT_ADMINISTRATION)
+    assert card.answer(bytes.fromhex(command)) == b"\x6c\x17"
+    assert card.answer(fetch(16)) == b"\x6d\x00"
 
 
-def test_pulling_hangs_up_and_putting_in_again_dials_anew(inserted: VpcdCard, vpcd: Vpcd) -> None:
-    assert inserted.is_in()
-    inserted.remove()
-    assert vpcd.line.recv(1) == b""
-    assert not inserted.is_in()
-    inserted.remove()
-    inserted.insert()
-    vpcd.accept()
-    vpcd.send(b"\x04")
-    assert vpcd.receive() == ATR_THAI
+def test_the_applet_of_the_laser_number_has_no_file() -> None:
+    card = ThaiCard(person(12))
+    card.answer(SELECT_ADMINISTRATION)
+    assert card.answer(READ_NUMBER) == b"\x69\x85"
 
 
-def test_a_driver_that_goes_away_ends_the_card_quietly(inserted: VpcdCard, vpcd: Vpcd) -> None:
-    vpcd.line.sendall(b"\x00")
-    vpcd.line.close()
-    assert inserted._thread is not None
-    inserted._thread.join(3)
-    assert not inserted.is_in()
+@pytest.mark.parametrize("command", ["00A40400", "00A4040000", "00A4040011", "00A40400FF"])
+def test_the_card_manager_says_how_long_its_answer_is(command: str) -> None:
+    card = ThaiCard(person(3))
+    assert card.answer(bytes.fromhex(command)) == b"\x6c\x12"
+    assert card.answer(READ_CHIP) == b"\x6d\x00", "it is not selected yet"
+    answer = card.answer(SELECT_MANAGER)
+    assert answer is not None
+    assert (len(answer), answer[-2:]) == (0x12 + 2, OK)
 
 
-def test_a_mute_card_sends_no_frame_at_all(vpcd: Vpcd) -> None:
-    card = VpcdCard(MuteCard(), vpcd.port)
-    card.insert()
-    vpcd.accept()
-    vpcd.send(SELECT)
-    vpcd.send(b"\x04")
-    assert vpcd.receive() == ATR_THAI, "the first frame that comes is the ATR"
-    card.remove()
+def test_the_card_manager_gives_the_record_of_the_chip() -> None:
+    card = ThaiCard(person(3))
+    card.answer(SELECT_MANAGER)
+    for wrong in ("80CA9F7F", "80CA9F7F00", "80CA9F7F2C", "80CA9F7F2E"):
+        assert card.answer(bytes.fromhex(wrong)) == b"\x6c\x2d"
+    answer = card.answer(READ_CHIP)
+    assert answer == chip_record(person(3)) + OK
+    assert answer[:3] == bytes.fromhex("9F7F2A")
+    assert len(answer) == 45 + 2
+    assert answer[13:21] == person(3).chip_number
 
 
-def test_a_reader_that_comes_late_is_waited_for(vpcd: Vpcd) -> None:
-    port = vpcd.port
-    vpcd.close()
-    late: list[socket.socket] = []
-    coming = threading.Timer(0.3, lambda: late.append(socket.create_server(("127.0.0.1", port))))
-    coming.start()
-    card = VpcdCard(ThaiCard(person(1)), port)
-    card.insert(timeout_s=3)
-    assert card.is_in()
-    card.remove()
-    coming.join()
-    late[0].close()
+def test_two_chips_have_two_numbers_of_eight_bytes() -> None:
+    assert chip_record(person(3)) != chip_record(person(4))
+    with pytest.raises(WrongUse, match="8 bytes"):
+        chip_record(Person(**{**vars(person(3)), "chip_number": b"short"}))
 
 
-def test_without_a_virtual_reader_the_words_say_what_to_do(vpcd: Vpcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    vpcd.close()
-    with pytest.raises(OSError, match="refused"):
-        VpcdCard(ThaiCard(person(1)), vpcd.port).insert(timeout_s=0.1)
-    monkeypatch.setattr(VpcdCard.insert, "__defaults__", (0.1,))
-    with pytest.raises(CardServiceDown, match=f"port {vpcd.port}.*scripts/private"):
-        subject.card(Call(Namespace(name="person-1", deck=None, line=None, port=vpcd.port), {}))
+@pytest.mark.parametrize("command", [READ_CHIP, READ_LASER])
+@pytest.mark.parametrize("applet", [b"", SELECT, SELECT_HEALTH, SELECT_ADMINISTRATION, SELECT_MANAGER])
+def test_a_command_is_known_to_its_own_applet_only(applet: bytes, command: bytes) -> None:
+    card = ThaiCard(person(1))
+    if applet:
+        card.answer(applet)
+    answer = card.answer(command)
+    own = {READ_CHIP: SELECT_MANAGER, READ_LASER: SELECT_ADMINISTRATION}[command]
+    assert answer is not None
+    assert (answer == b"\x6d\x00") == (applet != own)
+
+
+def test_a_chip_without_this_and_that_does_not_have_it() -> None:
+    card = ThaiCard(person(1), Chip(has_health=False, has_laser=False, has_number=False))
+    assert card.answer(SELECT_HEALTH) == b"\x6a\x82"
+    assert card.answer(SELECT_ADMINISTRATION) == b"\x6a\x82"
+    card.answer(SELECT_MANAGER)
+    assert card.answer(READ_CHIP) == b"\x6a\x88"
+    assert file_of(card) == file_image(person(1)), "the person is there all the same"
+
+
+@pytest.mark.parametrize("refusal", [b"\x6a\x86", b"\x6b\x00"])
+def test_a_chip_may_want_another_form_of_fetching_and_keeps_the_data_until_then(refusal: bytes) -> None:
+    card = ThaiCard(person(1), Chip(fetch_p2=1, wrong_fetch=refusal))
+    card.answer(SELECT)
+    card.answer(READ_NUMBER)
+    assert card.answer(fetch(13)) == refusal
+    assert card.answer(fetch(13, p2=1)) == person(1).citizen_id.encode() + OK
+
+
+def test_the_usual_chip_wants_the_usual_form_of_fetching(selected: ThaiCard) -> None:
+    selected.answer(READ_NUMBER)
+    assert selected.answer(fetch(13, p2=1)) == b"\x6a\x86"
+    assert selected.answer(fetch(13)) == person(1).citizen_id.encode() + OK
+
+
+def test_a_file_can_be_put_in_the_place_of_the_person_s() -> None:
+    image = bytes(range(256)) * 23 + bytes(62)
+    assert file_of(ThaiCard(person(1), image=image)) == image
+
+
+def test_an_old_card_keeps_the_person_in_block_1() -> None:
+    who = Person(**{**vars(person(1)), "version": "0002"})
+    card = ThaiCard(who)
+    card.answer(SELECT)
+    assert read(card, 0, 4) == b"0002"
+    assert read(card, 4, 150).decode("tis-620").rstrip() == who.address
+    assert read(card, 4, 13, block=1) == who.citizen_id.encode()
+    assert read(card, 0x0177, 4, block=1) == b"01\xff\xd8"
+
+
+def test_the_kinds_of_commands_are_told_apart() -> None:
+    commands = (SELECT, SELECT_MANAGER, READ_NUMBER, fetch(1), READ_LASER, READ_CHIP, b"")
+    assert [command for command in commands if is_select(command)] == [SELECT, SELECT_MANAGER]
+    assert [command for command in commands if is_read(command)] == [READ_NUMBER]
+    assert [command for command in commands if is_fetch(command)] == [fetch(1)]
