@@ -3,7 +3,6 @@
 Only TLS is spoken. An MQTT CONNECT with the station's client id would end the running link's session.
 """
 
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -83,10 +82,12 @@ def _papers(settings: Settings, state: Path) -> Finding | None:
     if not link.host:
         return unknown("without settings nobody knows the broker", "mend the settings first")
     for path in (state / link.ca, state / link.certificate, state / link.key):
-        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where this user may not look
-            return unknown(f"this station is not enrolled, or this user may not look: no {path}", _ENROL)
-        if not os.access(path, os.R_OK):
-            return unknown(f"this user may not read {path}", "run it as the station's user, or as root")
+        try:
+            path.open("rb").close()
+        except FileNotFoundError:
+            return unknown(f"this station is not enrolled: there is no {path}", _ENROL)
+        except OSError as error:
+            return unknown(f"{path} cannot be read: {error.strerror}", "run it as the station's user, or as root")
     return None
 
 

@@ -5,6 +5,7 @@ The service's socket is tried first, because it tells what the worker cannot: wh
 
 import re
 import socket
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from appliance.run.doctor.part import Finding, bad, good, unknown
 
 SOCKET = Path("/run/pcscd/pcscd.comm")
 _KNOCK_PATIENCE_S = 1.0
+_HANGS_AFTER_S = 2.0  # less than the worker's deadline, more than a fault that is told at once
 _POLKIT = (
     "let the station's user do org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card with a rule in "
     "/etc/polkit-1/rules.d/50-pcsc.rules; where that rule is there, a program has used up pcscd's clients: "
@@ -38,17 +40,23 @@ class Readers(Protocol):
         """Return the card that is in, or None. Raises ReaderUnavailable."""
 
 
-def service(readers: Readers, knock: Callable[[], None], has: Callable[[str], bool]) -> Finding:
+def service(
+    readers: Readers,
+    knock: Callable[[], None],
+    has: Callable[[str], bool],
+    now_s: Callable[[], float] = time.monotonic,
+) -> Finding:
     """Look at pcscd.
 
     Args:
         readers: the reader worker.
         knock: tries the service's socket, as ``knock`` below.
         has: says whether a program or a Python package is installed, as ``has`` below.
+        now_s: tells the time; a service that hangs is known by how long it takes to say nothing.
     """
     if not has("smartcard"):
         return bad("the Python package pyscard is not installed", "install the station's software anew")
-    return _at_the_socket(knock, has) or _at_the_worker(readers)
+    return _at_the_socket(knock, has) or _at_the_worker(readers, now_s)
 
 
 def _at_the_socket(knock: Callable[[], None], has: Callable[[str], bool]) -> Finding | None:
@@ -58,20 +66,23 @@ def _at_the_socket(knock: Callable[[], None], has: Callable[[str], bool]) -> Fin
         return unknown("this user may not use pcscd's socket", "run it as the station's user, or as root")
     except (FileNotFoundError, ConnectionRefusedError):
         if not has("pcscd"):
-            return bad("pcscd is not installed", "apt-get install pcscd libccid")
-        return bad(f"pcscd does not run: nobody listens at {SOCKET}", "systemctl enable --now pcscd.socket")
+            return bad("not installed", "apt-get install pcscd libccid")
+        return bad(f"does not run: nobody listens at {SOCKET}", "systemctl enable --now pcscd.socket")
     except OSError:
-        return bad("pcscd hangs: it takes no more clients", _RESTART)
+        return bad("hangs: it takes no more clients", _RESTART)
     return None
 
 
-def _at_the_worker(readers: Readers) -> Finding:
+def _at_the_worker(readers: Readers, now_s: Callable[[], float]) -> Finding:
+    begun_s = now_s()
     try:
         count = len(readers.readers())
     except CardServiceRefuses:
-        return bad("pcscd refuses this user (8010006A)", _POLKIT)
-    except ReaderUnavailable:
-        return bad("pcscd hangs: it listens, but gives no answer", _RESTART)
+        return bad("refuses this user (8010006A)", _POLKIT)
+    except ReaderUnavailable as error:
+        if now_s() - begun_s >= _HANGS_AFTER_S:
+            return bad("hangs: it listens, but gives no answer", _RESTART)
+        return bad(f"listens, but cannot be used: {error}", f"run it again with --verbose, which tells why; {_RESTART}")
     return good(f"answers, and lists {count} {'reader' if count == 1 else 'readers'}")
 
 

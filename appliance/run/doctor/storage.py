@@ -66,7 +66,7 @@ def _folder(state: Path, max_bytes: int, look: Callable[[Path], Room], may_use: 
         return bad(f"{state} is not a folder", "move it away, or let STATE_DIRECTORY name another one")
     there, mode = look(state), stat.S_IMODE(status.st_mode)
     return _with_faults(state, status, there, may_use(state)) or _with_room(
-        f"{state}, mode {mode:04o}, {_mb(there.free_bytes)} free", there, state, max_bytes
+        f"{state}, mode {mode:04o}, {_size_words(there.free_bytes)} free", there, state, max_bytes
     )
 
 
@@ -93,11 +93,11 @@ def _without_rights(state: Path, owner: int) -> Finding:
 def _with_room(found: str, there: Room, state: Path, max_bytes: int) -> Finding:
     if there.free_bytes < NEARLY_FULL_BYTES:
         return bad(f"{found}: nearly full", "free some space: 'journalctl --vacuum-size=50M', 'apt-get clean'")
-    in_use = sum(_size(state / f"{DATABASE_NAME}{end}") for end in ("", "-wal"))
+    in_use = sum(_bytes_of(state / f"{DATABASE_NAME}{end}") for end in ("", "-wal"))
     if there.free_bytes + in_use < max_bytes:
         most = max(there.free_bytes + in_use - NEARLY_FULL_BYTES, 1 << 20)
         return bad(
-            f"{found}: less than the {_mb(max_bytes)} of [outbox] max_bytes",
+            f"{found}: less than the {_size_words(max_bytes)} of [outbox] max_bytes",
             f"free some space, or set [outbox] max_bytes = {most}",
         )
     return good(found)
@@ -123,7 +123,7 @@ def database(state: Path, check: Callable[[Path], str] = inspection.quick_check)
         return unknown(f"this user may not read {path}", _RUN_AS)
     if status.st_mode & _OTHERS:
         return bad(f"every user of this machine may use {path}", f"chmod o= {path}")
-    return _inside(path, _mb(status.st_size), check)
+    return _inside(path, _size_words(status.st_size), check)
 
 
 def _inside(path: Path, size: str, check: Callable[[Path], str]) -> Finding:
@@ -138,12 +138,15 @@ def _inside(path: Path, size: str, check: Callable[[Path], str]) -> Finding:
     return good(f"{path}, {size}, sound")
 
 
-def _size(path: Path) -> int:
+def _bytes_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
         return 0
 
 
-def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.1f} MB"
+def _size_words(size_bytes: int) -> str:
+    for unit, unit_bytes in (("GB", 10**9), ("MB", 10**6)):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:.1f} {unit}"
+    return f"{size_bytes / 1000:.0f} kB"

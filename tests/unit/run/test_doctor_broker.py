@@ -151,8 +151,10 @@ def test_a_station_that_is_not_enrolled(settings: Settings, state: Path, name: s
 
 
 def test_files_that_this_user_may_not_read(settings: Settings, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)
-    check(part.broker(settings, state, never, never, never), Result.COULD_NOT_CHECK, "may not read", "as root")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", raising(PermissionError(13, "Permission denied")))
+        finding = part.broker(settings, state, never, never, never)
+    check(finding, Result.COULD_NOT_CHECK, "cannot be read: Permission denied", "as root")
 
 
 def test_without_settings_there_is_no_broker(state: Path) -> None:

@@ -63,7 +63,7 @@ BOTH = ("smartcard", "pcscd")
     [
         (BOTH, None, None, Result.PASS, "lists 1 reader", ""),
         ((), None, None, Result.FAIL, "pyscard is not installed", "software anew"),
-        (("smartcard",), FileNotFoundError(), None, Result.FAIL, "pcscd is not installed", "apt-get install pcscd"),
+        (("smartcard",), FileNotFoundError(), None, Result.FAIL, "not installed", "apt-get install pcscd"),
         (BOTH, FileNotFoundError(), None, Result.FAIL, "does not run", "systemctl enable --now pcscd.socket"),
         (BOTH, ConnectionRefusedError(), None, Result.FAIL, "does not run", "systemctl enable --now pcscd.socket"),
         (BOTH, PermissionError(), None, Result.COULD_NOT_CHECK, "may not use", "as root"),
@@ -71,8 +71,8 @@ BOTH = ("smartcard", "pcscd")
         (BOTH, BlockingIOError(), None, Result.FAIL, "hangs", "systemctl restart pcscd"),
         (("smartcard",), None, None, Result.PASS, "lists 1 reader", ""),
         (BOTH, None, CardServiceRefuses("no"), Result.FAIL, "8010006A", "org.debian.pcsc-lite.access_card"),
-        (BOTH, None, CardServiceDown("no"), Result.FAIL, "hangs", "systemctl restart pcscd"),
-        (BOTH, None, NoReader("no"), Result.FAIL, "hangs", "systemctl restart pcscd"),
+        (BOTH, None, CardServiceDown("version"), Result.FAIL, "cannot be used: version", "--verbose"),
+        (BOTH, None, NoReader("odd"), Result.FAIL, "cannot be used: odd", "systemctl restart pcscd"),
     ],
 )
 def test_pcscd(
@@ -84,6 +84,13 @@ def test_pcscd(
     mend: str,
 ) -> None:
     check(parts.service(Worker([ACS], fault=fault), raising(at_socket), there.__contains__), result, found, mend)
+
+
+def test_a_pcscd_that_takes_long_to_say_nothing_hangs() -> None:
+    times = iter([10.0, 13.0])
+    worker = Worker(fault=CardServiceDown("no"))
+    finding = parts.service(worker, raising(None), BOTH.__contains__, lambda: next(times))
+    check(finding, Result.FAIL, "hangs", "systemctl restart pcscd")
 
 
 def test_a_refusal_tells_both_causes() -> None:
