@@ -37,6 +37,7 @@ OUTCOMES: dict[type[Exception], tuple[int, str]] = {
     errors.NoReader: (3, "plug in the reader, or correct [reader] in the settings"),
     errors.CardServiceDown: (7, "start pcscd: systemctl start pcscd.socket"),
     errors.NoCard: (4, "put a card in, or wait longer with --wait SECONDS"),
+    errors.CardServiceRefuses: (7, "install the polkit rule of the package, or restart pcscd"),
     errors.CardError: (6, "put the card in again and leave it in"),
     errors.NotAThaiIdCard: (5, "use a Thai national ID card"),
     errors.StoreError: (7, "check the state directory, its owner and the free space"),

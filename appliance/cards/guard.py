@@ -5,9 +5,10 @@ process still cannot read a byte more than the service's profile names. Two appl
 with different files, so it follows which one is selected.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from appliance.cards.apdu import Command
+from appliance.cards.plan import runs
 from appliance.cards.thai_id import ANSWERS, PHOTO_LENGTH, Applet, Field, select
 from appliance.errors import CommandForbidden
 
@@ -26,7 +27,9 @@ class Guard:
 
     def __init__(self, transmit: Callable[[bytes], bytes], allowed: Iterable[Field]) -> None:
         self._transmit = transmit
-        self._allowed = frozenset(allowed)
+        fields = frozenset(allowed)
+        self._applets = {field.applet: select(field.applet) for field in fields}
+        self._readable = {applet: runs(_stretches(fields, applet)) for applet in Applet}
         self._selected: Applet | None = None
 
     def transmit(self, command: bytes) -> bytes:
@@ -35,7 +38,7 @@ class Guard:
         Raises:
             CommandForbidden: the service may not send it; nothing was sent. The message holds no byte of the card.
         """
-        applet = self._selects(command)
+        applet = next((applet for applet, known in self._applets.items() if _is_same(command, known)), None)
         if applet is None and not self._is_allowed(command):
             raise CommandForbidden(f"the service may not send the command {command[:8].hex()}; it was not sent")
         answer = self._transmit(command)
@@ -43,25 +46,25 @@ class Guard:
             self._selected = applet if answer[-2:] == b"\x90\x00" or answer[-2:-1] == b"\x61" else None
         return answer
 
-    def _selects(self, command: bytes) -> Applet | None:
-        applets = {field.applet for field in self._allowed}
-        return next((applet for applet in applets if _is_same(command, select(applet))), None)
-
     def _is_allowed(self, command: bytes) -> bool:
         if command[:4] in _GET_RESPONSE and len(command) == 5:
             return True
+        if self._selected is None:
+            return False
         if self._selected in ANSWERS:
             return _is_same(command, ANSWERS[self._selected].command)
         if command[:2] == _READ and len(command) in _READ_BYTES and command[4:6] == b"\x02\x00" and command[6]:
             start = int.from_bytes(command[2:4], "big")
-            return set(range(start, start + command[6])) <= self._readable()
+            return any(run.start <= start and start + command[6] <= run.stop for run in self._readable[self._selected])
         return False
 
-    def _readable(self) -> set[int]:
-        """Return the bytes of the selected applet's file that may be read."""
-        fields = [field for field in self._allowed if field.applet is self._selected]
-        length = set(PHOTO_LENGTH) if Field.PHOTO in fields else set()
-        return length.union(*(field.stretch for field in fields))
+
+def _stretches(fields: Iterable[Field], applet: Applet) -> Iterator[range]:
+    for field in fields:
+        if field.applet is applet:
+            yield field.stretch
+            if field is Field.PHOTO:
+                yield PHOTO_LENGTH
 
 
 def _is_same(command: bytes, known: Command) -> bool:

@@ -8,7 +8,7 @@ Example::
     windows(TEXT)    # [range(0, 255), range(255, 379), range(5497, 5671)]
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from appliance.cards.thai_id import PHOTO_LENGTH, Applet, Field
 
@@ -21,7 +21,7 @@ def windows(fields: Iterable[Field]) -> list[range]:
     A photo is planned by its length alone; ``photo_windows`` follows when that is known.
     """
     wanted = [PHOTO_LENGTH if field is Field.PHOTO else field.stretch for field in fields if field.applet is Applet.MOI]
-    return [window for run in _runs(wanted) for window in _cut(run)]
+    return [window for run in runs(wanted) for window in _cut(run)]
 
 
 def photo_windows(size_bytes: int) -> list[range]:
@@ -34,15 +34,15 @@ def file_windows(field: Field) -> list[range]:
     return _cut(field.stretch)
 
 
-def _runs(stretches: Sequence[range]) -> list[range]:
-    """Join the stretches that touch or overlap."""
-    runs: list[range] = []
+def runs(stretches: Iterable[range]) -> list[range]:
+    """Return ``stretches`` in order, those joined that touch or overlap."""
+    joined: list[range] = []
     for stretch in sorted(stretches, key=lambda stretch: stretch.start):
-        if runs and stretch.start <= runs[-1].stop:
-            runs[-1] = range(runs[-1].start, max(runs[-1].stop, stretch.stop))
+        if joined and stretch.start <= joined[-1].stop:
+            joined[-1] = range(joined[-1].start, max(joined[-1].stop, stretch.stop))
         else:
-            runs.append(stretch)
-    return runs
+            joined.append(stretch)
+    return joined
 
 
 def _cut(run: range) -> list[range]:

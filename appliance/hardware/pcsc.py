@@ -89,11 +89,19 @@ class PcscSlot:
     Args:
         name_prefix: start of the reader's name; empty for any reader.
         allowed: starts of the names of readers that may be used at all; empty allows every reader.
+        on_in_use: called before the card is connected while another program has it open: connecting then blocks for as
+            long as that program's transaction lasts, and whoever keeps the time should know why.
     """
 
-    def __init__(self, name_prefix: str = "", allowed: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name_prefix: str = "",
+        allowed: tuple[str, ...] = (),
+        on_in_use: Callable[[], None] = lambda: None,
+    ) -> None:
         self._prefix = name_prefix
         self._allowed = allowed or ("",)
+        self._on_in_use = on_in_use
         self._context: int | None = None
         self._presences: dict[str, Presence] = {}
         self._reader = ""
@@ -124,7 +132,7 @@ class PcscSlot:
         if self._count == 0:
             self._look(0)
             self._adopt()
-        self._look_until(timeout_s, self._is_removed)
+        self._look_until(timeout_s, lambda: bool(self._presences) and self._is_removed())
         return self._is_removed()
 
     @contextmanager
@@ -164,6 +172,8 @@ class PcscSlot:
     def _connect(self) -> tuple[int, int]:
         if self._reader not in self._presences:
             raise CardRemoved("no card was put in")
+        if self._is_in_use():
+            self._on_in_use()
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         result, handle, protocol = scard.SCardConnect(
             self._established(), self._reader, scard.SCARD_SHARE_SHARED, protocols
@@ -175,6 +185,12 @@ class PcscSlot:
             self._lost(result)
             self._held_atr = None
         raise fault
+
+    def _is_in_use(self) -> bool:
+        """Say whether another program has the card open. Asked without memory: a changed use is no event."""
+        result, states = scard.SCardGetStatusChange(self._established(), 0, [(self._reader, UNAWARE)])
+        busy = scard.SCARD_STATE_INUSE | scard.SCARD_STATE_EXCLUSIVE
+        return result == scard.SCARD_S_SUCCESS and bool(states[0][1] & busy)
 
     def _begin(self, handle: int) -> None:
         result = scard.SCardBeginTransaction(handle)
@@ -275,7 +291,5 @@ def _fault(result: int) -> CardError | NoReader | CardServiceDown:
 def _service_fault(result: int) -> CardServiceDown:
     code = result & 0xFFFFFFFF
     if code == _ACCESS_DENIED:
-        return CardServiceRefuses(
-            "pcscd refuses this user (8010006A): install the polkit rule of the package, or pcscd has no room left"
-        )
-    return CardServiceDown(f"pcscd does not answer ({code:08X}): systemctl start pcscd.socket")
+        return CardServiceRefuses("pcscd refuses this user, or has no room for another client (8010006A)")
+    return CardServiceDown(f"pcscd does not answer ({code:08X})")

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from appliance import errors
 from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
-from appliance.errors import CardDeadline, CardRefused, CardServiceDown
+from appliance.errors import CardBusy, CardDeadline, CardRefused, CardServiceDown
 from appliance.ports import Insertion, Tell, silence
 from appliance.run.worker import unpack_insertion
 
@@ -58,6 +58,7 @@ class WorkerReader:
         self._errors = subprocess.DEVNULL if is_quiet else None
         self._worker: subprocess.Popen[bytes] | None = None
         self._unread = b""
+        self._is_in_use = False
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return a new insertion, or None after ``timeout_s``. Raises ReaderUnavailable."""
@@ -101,6 +102,8 @@ class WorkerReader:
             self._kill()
             _log.warning("reader worker killed during %s: %s", request["do"], type(error).__name__)
             if isinstance(error, TimeoutError) and request["do"] == "read":
+                if self._is_in_use:
+                    raise CardBusy("another program has the card and did not let go of it") from None
                 raise CardDeadline(f"no answer within {silence_s:g} s, or no whole one within {limit_s:g} s") from None
             raise CardServiceDown("the reader worker gave no answer and was started anew") from None
         raise failure
@@ -115,10 +118,12 @@ class WorkerReader:
     def _answer(self, silence_s: float, limit_s: float, tell: Tell) -> dict[str, Any]:
         """Return the worker's answer; on the way hand on what it says before it."""
         end_s = time.monotonic() + limit_s
+        self._is_in_use = False
         while True:
             message = self._message(min(time.monotonic() + silence_s, end_s), tell)
             if "so_far" not in message:
                 return message
+            self._is_in_use = bool(message.get("in_use"))
             tell(None if message["so_far"] is None else Record.from_data(message["so_far"]))
 
     def _message(self, end_s: float, tell: Tell) -> dict[str, Any]:

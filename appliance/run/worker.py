@@ -81,7 +81,7 @@ def main(fields: str, name_prefix: str = "", *allowed: str) -> int:
     set_up_logging("reader-worker")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who asks closes the pipe
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold what a card said
-    slot = PcscSlot(name_prefix, allowed)
+    slot = PcscSlot(name_prefix, allowed, on_in_use=lambda: _send({"so_far": None, "in_use": True}))
     reader = SlotReader(slot, [Field.named(name) for name in fields.split(",") if name], SignOfLife(_send))
     for line in sys.stdin:
         _send(answer(reader, json.loads(line), _send))

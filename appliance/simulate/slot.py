@@ -9,9 +9,6 @@ from appliance.errors import CardRemoved
 from appliance.ports import Insertion
 from appliance.simulate.card import Pulled, VirtualCard
 
-_NAME = "In-memory slot"
-
-
 READER_NAME = "In-memory slot"
 
 
@@ -57,10 +54,6 @@ class InMemorySlot:
         with self._changed:
             self.card = None
             self._changed.notify_all()
-
-    def readers(self) -> list[str]:
-        """Return the name of this slot."""
-        return [_NAME]
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return the insertion that was not returned yet."""

@@ -82,6 +82,21 @@ class OtherProgram:
         result, self._card, _ = scard.SCardConnect(self._context, name, share, scard.SCARD_PROTOCOL_T0)
         assert result == scard.SCARD_S_SUCCESS
 
+    def begin(self) -> None:
+        assert scard.SCardBeginTransaction(self._card) == scard.SCARD_S_SUCCESS
+
+    def end(self) -> None:
+        assert scard.SCardEndTransaction(self._card, scard.SCARD_LEAVE_CARD) == scard.SCARD_S_SUCCESS
+
+    def send(self, command: bytes) -> int:
+        """Send a command, again and again while somebody else has the card."""
+        for _ in range(100):
+            result, _answer = scard.SCardTransmit(self._card, scard.SCARD_PCI_T0, list(command))
+            if result != scard.SCARD_E_SHARING_VIOLATION:
+                break
+            time.sleep(0.05)
+        return int(result)
+
     def let_go(self, disposition: int = scard.SCARD_LEAVE_CARD) -> None:
         assert scard.SCardDisconnect(self._card, disposition) == scard.SCARD_S_SUCCESS
         assert scard.SCardReleaseContext(self._context) == scard.SCARD_S_SUCCESS
@@ -264,23 +279,78 @@ def test_a_card_that_is_let_go_in_time_is_read_without_a_word(table: Table) -> N
     letting_go.join()
 
 
-def test_we_never_keep_others_from_the_card(table: Table) -> None:
+def test_after_a_read_nothing_keeps_others_from_the_card(table: Table) -> None:
     table.insert(ThaiCard(person(1)))
-    with table.slot.open() as channel:
-        OtherProgram(scard.SCARD_SHARE_SHARED).let_go()  # beside us
-        assert channel.transmit(SELECT) == b"\x61\x0a"
+    beside = OtherProgram(scard.SCARD_SHARE_SHARED)
+    assert table.reader.read(ATTENDANCE).citizen_id == person(1).citizen_id
+    beside.let_go()
     OtherProgram(scard.SCARD_SHARE_EXCLUSIVE).let_go()
 
 
 @pytest.mark.parametrize("how", [scard.SCARD_RESET_CARD, scard.SCARD_UNPOWER_CARD], ids=["reset", "unpower"])
-def test_a_card_reset_by_another_program_is_busy_and_can_be_read_again(table: Table, how: int) -> None:
+def test_a_card_reset_by_another_program_is_selected_again_and_read(table: Table, how: int) -> None:
+    card = ThaiCard(person(1))
+    table.insert(card)
+    assert table.reader.read(ATTENDANCE).citizen_id == person(1).citizen_id
+    OtherProgram(scard.SCARD_SHARE_SHARED).let_go(how)
+    assert table.reader.wait_removed(0.1) is False, "a reset is no removal"
+    assert table.reader.read(ATTENDANCE).citizen_id == person(1).citizen_id
+    assert table.reader.wait_card(0.1) is None, "nor is it an insertion"
+
+
+class LosesItsApplet(ThaiCard):
+    """Is reset once, by itself, at command number ``at``."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(person(1))
+        self._at = at
+
+    def answer(self, command: bytes) -> bytes | None:
+        if len(self.log) == self._at - 1:
+            self.reset()
+        return super().answer(command)
+
+
+@pytest.mark.parametrize("at", [2, 4, 6])
+def test_a_card_that_loses_its_applet_is_selected_again_and_read_from_the_beginning(table: Table, at: int) -> None:
+    card = LosesItsApplet(at)
+    table.insert(card)
+    assert table.reader.read(TWO_WINDOWS).citizen_id == person(1).citizen_id
+    assert card.log.count(SELECT) == 2
+    assert len(card.log) == at + APDUS_OF_TWO_WINDOWS
+
+
+def test_another_program_in_a_transaction_makes_the_card_busy(pcscd: PrivatePcscd, worker: WorkerReader) -> None:
+    """pcscd then blocks our connect for as long as the transaction lasts, whatever libpcsclite is told."""
+    card = VpcdCard(ThaiCard(person(1)))
+    card.insert()
+    assert worker.wait_card(PATIENCE_S)
+    other = OtherProgram(scard.SCARD_SHARE_SHARED)
+    other.begin()
+    before_s = time.monotonic()
+    with pytest.raises(CardBusy):
+        worker.read(ATTENDANCE)
+    assert time.monotonic() - before_s < 2.0, "it does not wait for ever"
+    other.end()
+    assert worker.wait_removed(0.5) is False
+    assert worker.read(ATTENDANCE).citizen_id == person(1).citizen_id
+    other.let_go()
+    card.remove()
+
+
+def test_nobody_gets_between_our_commands(table: Table) -> None:
+    """Another program that selects its own applet in the middle of a read would change what the same offsets hold."""
     table.insert(ThaiCard(person(1)))
+    other = OtherProgram(scard.SCARD_SHARE_SHARED)
     with table.slot.open() as channel:
         channel.transmit(SELECT)
-        OtherProgram(scard.SCARD_SHARE_SHARED).let_go(how)
-        with pytest.raises(CardBusy):
-            channel.transmit(READ_NUMBER)
-    assert table.reader.wait_removed(0.1) is False, "a reset is no removal"
+        meddling = threading.Thread(target=other.send, args=(bytes.fromhex("00A4040008A000000054480083"),))
+        meddling.start()
+        meddling.join(0.3)
+        assert channel.transmit(READ_NUMBER) == b"\x61\x0d"
+    meddling.join(5)
+    assert not meddling.is_alive()
+    other.let_go()
     assert table.reader.read(ATTENDANCE).citizen_id == person(1).citizen_id
 
 
@@ -294,9 +364,9 @@ def test_an_error_inside_an_open_line_lets_the_card_go(table: Table) -> None:
 def test_a_swap_that_nobody_watched_is_a_new_insertion(table: Table) -> None:
     first = table.insert(ThaiCard(person(1)))
     table.pull()
-    time.sleep(0.6)  # pcscd sees both turns; between two looks of ours they are one
+    time.sleep(1.0)  # pcscd sees both turns; between two looks of ours they are one
     table.put(ThaiCard(person(2)))
-    time.sleep(0.6)
+    time.sleep(1.0)
     assert table.reader.wait_removed(0.1) is True
     second = table.reader.wait_card(0.1)
     assert second is not None

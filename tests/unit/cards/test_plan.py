@@ -1,5 +1,7 @@
 """Windows: as few as can be, and not a byte that nobody asked for."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +39,7 @@ def test_a_plan_covers_the_wanted_fields_and_no_other_byte(fields: set[Field]) -
 def test_no_plan_with_fewer_windows_reads_only_these_bytes(fields: set[Field]) -> None:
     windows = plan.windows(fields)
     assert all(0 < len(window) <= MAX_WINDOW_BYTES for window in windows)
-    for first, second in zip(windows, windows[1:], strict=False):
+    for first, second in pairwise(windows):
         if first.stop == second.start:
             assert len(first) == MAX_WINDOW_BYTES, "two neighbours could have been one"
 

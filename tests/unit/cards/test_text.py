@@ -51,8 +51,8 @@ def test_each_fault_is_named_once() -> None:
 def test_any_bytes_are_a_text_or_unreadable(raw: bytes) -> None:
     try:
         text = decode(raw)
-    except Unreadable as error:
-        assert error.codes
+    except Unreadable:
+        assert any(byte in UNDEFINED or byte in CONTROLS for byte in raw)
         return
     assert text.encode("tis-620") == raw.strip(b" \0"), "not a byte was lost"
     assert not any(unicodedata.category(letter) in ("Cc", "Cf", "Co", "Cn", "Cs") for letter in text)
@@ -62,8 +62,8 @@ def test_any_bytes_are_a_text_or_unreadable(raw: bytes) -> None:
 def test_digits_are_ascii_digits_or_unreadable(raw: bytes) -> None:
     try:
         found = decode_digits(raw)
-    except Unreadable as error:
-        assert error.codes == ("not_digits",)
+    except Unreadable:
+        assert not raw.strip(b" \0").isdigit()
         return
     assert found == "" or (found.isascii() and found.isdigit())
 
