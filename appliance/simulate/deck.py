@@ -30,7 +30,7 @@ from appliance.simulate.card import (
     is_select,
 )
 from appliance.simulate.data_quirks import IMAGES, PEOPLE, SERIAL
-from appliance.simulate.persons import PHOTO_AT, Person, person
+from appliance.simulate.persons import PHOTO_AREA_BYTES, PHOTO_AT, Person, person
 from appliance.simulate.quirks import (
     ApduLevel,
     Endless,
@@ -166,7 +166,8 @@ def _thai(serial: int = 1) -> ThaiCard:
 
 
 def _is_photo(command: bytes) -> bool:
-    return is_read(command) and int.from_bytes(command[2:4], "big") + command[-1] > PHOTO_AT
+    start = int.from_bytes(command[2:4], "big")
+    return is_read(command) and start < PHOTO_AT + PHOTO_AREA_BYTES and start + command[-1] > PHOTO_AT
 
 
 def _is_laser(command: bytes) -> bool:
