@@ -104,7 +104,7 @@ def test_the_fields_lie_side_by_side_from_the_first_byte_to_the_photo_number() -
 
 @pytest.mark.parametrize("name", PLACES)
 def test_a_text_that_is_too_long_does_not_run_into_the_next_field(name: str) -> None:
-    usual, long = file_image(person(1)), file_image(replace(person(1), **{name: "7" * 300}))
+    usual, long = file_image(person(1)), file_image(Person(**{**vars(person(1)), name: "7" * 300}))
     offset, size_bytes = PLACES[name]
     assert long[offset : offset + size_bytes] == b"7" * size_bytes
     assert long[:offset] == usual[:offset]

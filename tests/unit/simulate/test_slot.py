@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.errors import CardRemoved
+from appliance.errors import CardError, CardRemoved
 from appliance.simulate.card import MuteCard, ThaiCard
 from appliance.simulate.deck import deck
 from appliance.simulate.persons import person
@@ -52,6 +52,6 @@ def test_a_card_that_left_can_be_put_in_again_and_stays() -> None:
 def test_a_mute_card_stays_in_the_slot() -> None:
     slot = InMemorySlot()
     slot.insert(MuteCard())
-    with pytest.raises(CardRemoved), slot.open() as channel:
+    with pytest.raises(CardError), slot.open() as channel:
         channel.transmit(SELECT)
     assert slot.card is not None
