@@ -52,7 +52,7 @@ def _then_white(jpeg: bytes) -> bytes:
 
 #: Name -> what is odd, and the person.
 PEOPLE: Mapping[str, tuple[str, Callable[[], Person]]] = {
-    "expired": ("expired on 1 January 2563", lambda: person(3, expiry="25630101")),
+    "expired": ("expired on 1 January 2563", lambda: replace(person(3, expiry="25630101"), issued="25541231")),
     "bad-number": ("the check digit of the number is wrong", _wrong_sum),
     "zero-number": ("the number is 13 zeros", lambda: _but(citizen_id="0" * 13)),
     "letters-in-number": ("the number holds letters", lambda: _but(citizen_id="1O00B000X0057")),
