@@ -1,6 +1,10 @@
 """Options of the whole suite."""
 
+from pathlib import Path
+
 import pytest
+
+IMAGE = Path(__file__).parent / "image"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -8,3 +12,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--insertions", type=int, default=30, help="cards put in during the random kills (30)")
     group.addoption("--kills", type=int, default=6, help="random kills meanwhile (6)")
     group.addoption("--seed", type=int, default=0, help="of the random kills (0: another one each time)")
+    group.addoption("--image", action="store_true", help="also what needs the emulated machine (scripts/test --image)")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the emulated machine out where nobody asks for it."""
+    return True if collection_path == IMAGE and not config.getoption("--image") else None
