@@ -14,7 +14,6 @@ from appliance.cards.thai_id import Field
 from appliance.events.chain import Position
 from appliance.panel.screens import Button, Screen
 
-
 Tell: TypeAlias = Callable[[Record | None], None]
 
 

@@ -13,10 +13,4 @@ def check_digit(first_twelve: str) -> str:
 
 def is_valid(number: str) -> bool:
     """Say whether ``number`` is 13 ASCII digits with the right check digit. The digit proves no more than that."""
-    return (
-        len(number) == 13
-        and number.isascii()
-        and number.isdigit()
-        and number[0] != "0"
-        and check_digit(number[:12]) == number[12]
-    )
+    return len(number) == 13 and number.isascii() and number.isdigit() and check_digit(number[:12]) == number[12]

@@ -5,11 +5,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Self
 
-from appliance.cards.text import PADDING, Unreadable
+from appliance.cards.text import Unreadable
 from appliance.cards.thai_id import MAX_PHOTO_BYTES
 
 _JPEG_START = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
+_WHITE = b" \0\t\r\n\v\f"  # some lengths count padding
 
 
 def size_of(length: bytes) -> int:
@@ -42,7 +43,7 @@ class Photo:
             raise Unreadable("photo_length")
         if not jpeg.startswith(_JPEG_START):
             raise Unreadable("not_jpeg")
-        if not jpeg.rstrip(PADDING).endswith(_JPEG_END):
+        if not jpeg.rstrip(_WHITE).endswith(_JPEG_END):
             raise Unreadable("jpeg_cut")
         return cls(jpeg)
 

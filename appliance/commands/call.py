@@ -1,6 +1,7 @@
 """One use of the command line, as the commands see it."""
 
 import json
+import logging
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
@@ -56,6 +57,14 @@ class Call:
         from appliance.run.logs import set_up_logging
 
         set_up_logging(process, is_verbose=getattr(self.options, "verbose", False))
+
+    def log_if_verbose(self, process: str) -> bool:
+        """Log as ``process`` where ``--verbose`` asks for it, else nothing; say which."""
+        if getattr(self.options, "verbose", False):
+            self.log(process)
+            return True
+        logging.getLogger("appliance").addHandler(logging.NullHandler())  # else warnings go to standard error
+        return False
 
     def settings(self) -> "Settings":
         """Read the settings. Raises ConfigError."""

@@ -34,12 +34,13 @@ def read(call: Call) -> int:
     from appliance.cards.thai_id import Field
     from appliance.run.reader import WorkerReader
 
+    is_verbose = call.log_if_verbose("read")
     fields = _fields(call.options.fields)
     if call.options.photo is not None and Field.PHOTO not in fields:
         raise WrongUse("--photo needs the photo: --fields photo, or all")
     settings = _reader_settings(call)
     name = settings.name if call.options.reader is None else call.options.reader
-    with closing(WorkerReader(name, settings.allow, fields, is_quiet=True)) as reader:
+    with closing(WorkerReader(name, settings.allow, fields, is_quiet=not is_verbose)) as reader:
         insertion = _wait_card(reader, call.options.wait)
         began_s = time.monotonic()
         record = reader.read(fields, _Progress())
@@ -87,7 +88,7 @@ def _wait_card(reader: "CardReader", wait_s: float) -> "Insertion":
             missing = error
         if left_s == 0:
             raise missing
-        if not is_said and wait_s - left_s > _SAY_AFTER_S:
+        if not is_said and wait_s - left_s > _SAY_AFTER_S and left_s > 1:
             is_said = True
             _say(f"waiting for a {'reader' if isinstance(missing, NoReader) else 'card'}, {left_s:.0f} s more")
 

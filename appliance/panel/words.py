@@ -108,7 +108,9 @@ DIRECTIONS = {"in": Claim("เข้า", "In"), "out": Claim("ออก", "Out"
 ROWS: dict[State, Row] = {
     State.STARTING: Row(Level.NONE, ("กำลังเริ่ม", "รอสักครู่"), ("Starting", "Please wait"), Symbol.HOURGLASS),
     State.IDLE: Row(Level.NONE, ("เสียบบัตร", "A เข้า|B ออก"), ("Insert card", "A In|B Out"), Symbol.CARD_IN),
-    State.READING: Row(Level.NONE, ("กำลังอ่าน", "อย่าเพิ่งดึงบัตร"), ("Reading", "Leave the card"), Symbol.HOURGLASS, has_direction=True),
+    State.READING: Row(
+        Level.NONE, ("กำลังอ่าน", "อย่าเพิ่งดึงบัตร"), ("Reading", "Leave the card"), Symbol.HOURGLASS, has_direction=True
+    ),
     State.ACCEPTED: Row(
         Level.L2,
         (L2.th, "ณ {as_of}"),

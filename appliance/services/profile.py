@@ -29,7 +29,8 @@ ID_PATTERN = r"[a-z][a-z_]*(\.[a-z][a-z_]*)+"  # as in the schema of events, whi
 MAX_ID, MAX_EVENT_TYPE = 64, 80
 _FIELDS = (
     "version", "citizen_id", "name_th", "name_en", "birth_date", "sex", "request_number", "issuer", "issuer_code",
-    "issue_date", "expiry_date", "card_type", "address", "photo_number", "photo", "laser_number", "chip_number", "health",
+    "issue_date", "expiry_date", "card_type", "address", "photo_number", "photo", "laser_number", "chip_number",
+    "health",
 )  # fmt: skip
 
 
