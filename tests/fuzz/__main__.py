@@ -1,7 +1,7 @@
 """Runs a fuzzer: ``python -m tests.fuzz TARGET [OPTION OF LIBFUZZER...] [FOLDER...]``; needs atheris.
 
-New inputs go to the first folder. The targets are ``record`` and ``session``; ``TARGET --seeds FOLDER`` writes
-the inputs that its corpus began with.
+New inputs go to the first folder. The targets are ``record`` and ``session``; ``TARGET --seeds FOLDER`` writes the
+inputs that its corpus began with. ``scripts/test --fuzz MINUTES`` runs both with the corpus and bounds.
 """
 
 import sys
@@ -20,8 +20,11 @@ def main(target: str, *options: str) -> int:
         for name, data in import_module(f"tests.fuzz.{target}").seeds():
             Path(options[1], name).write_bytes(data)
         return 0
-    import atheris
-
+    try:
+        import atheris
+    except ImportError:
+        print("tests.fuzz: there is no atheris here; it has wheels for Linux on x86_64 only", file=sys.stderr)
+        return 7
     with atheris.instrument_imports(include=["appliance.cards"]):
         for name in ("guard", "reading"):  # and all that they import; not the virtual card, not the assertions
             import_module(f"appliance.cards.{name}")
