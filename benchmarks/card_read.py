@@ -10,7 +10,8 @@ our own code can be told apart. ``ours`` is ``SlotReader`` on ``PcscSlot`` with 
 asks; ``worker`` the same through the worker process, as the station runs it. ``peer`` is pythaiidcard, which the
 benchmark installs from the package index into ``.venv/peers``; started inside ``scripts/private`` it cannot reach
 the index, and goes on with what is there or without a peer. The peer reads as its manual says; the number alone it
-does not offer, and there its private method is called after its public ``connect()``.
+does not offer, and there its private method is called after its public ``connect()``. Its text is nine fields, with
+100 of the address's 160 bytes; so beside all text stand those nine alone (``nine fields``, the address whole).
 
 Timed is what somebody waits for with a card in: from connecting to the record, and disconnecting. Not timed are
 imports, the constructor, and what each program does once in its life (ours: the context and ``wait_card``; the floor:
@@ -53,7 +54,7 @@ from appliance.simulate.quirks import Quirk
 from appliance.simulate.vpcd import VpcdCard
 
 CARD = "nid17"
-CELL_S = 6.0  # each cell of the table takes about this long, within these numbers of rounds
+CELL_S = 5.0  # each cell of the table takes about this long, within these numbers of rounds
 ROUNDS = (2, 101)
 NEAR = 1.15
 NO_LINE = "no line"
@@ -66,6 +67,11 @@ _PEER_FOLDER = _ROOT / ".venv" / "peers" / _PEER
 _PATIENCE_S = 5.0
 _SELECT_CHARACTERS = 16
 _WINDOW_CHARACTERS = 18
+
+_NINE = (
+    *(Field.CITIZEN_ID, Field.NAME_TH, Field.NAME_EN, Field.BIRTH_DATE, Field.SEX, Field.ISSUER, Field.ISSUE_DATE),
+    *(Field.EXPIRY_DATE, Field.ADDRESS),
+)
 
 LINES: Mapping[str, SerialLine | None] = {
     NO_LINE: None,
@@ -80,12 +86,12 @@ class Row:
     Args:
         name: as printed.
         fields: of the card.
-        most_apdus: how many commands we allow ourselves for it.
+        most_apdus: how many commands we allow ourselves for it; None where nobody has said.
     """
 
     name: str
     fields: tuple[Field, ...]
-    most_apdus: int
+    most_apdus: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,12 @@ class Traffic:
     characters: int
 
 
-ROWS = (Row("number", CID, 3), Row("text", TEXT, 9), Row("text + photo", WITH_PHOTO, 43))
+ROWS = (
+    Row("number", CID, 3),
+    Row("nine fields", _NINE),
+    Row("text", TEXT, 9),
+    Row("text + photo", WITH_PHOTO, 43),
+)
 
 Read: TypeAlias = Callable[[Row], object]
 Times: TypeAlias = Mapping[str, Sequence[float]]  # reader -> seconds of each round
@@ -321,9 +332,10 @@ def targets(traffic: Mapping[tuple[str, str], Traffic], found: Mapping[Cell, Tim
     wanted = []
     for row in ROWS:
         apdus = traffic[row.name, "ours"].apdus
-        wanted.append((apdus <= row.most_apdus, f"{row.name}: {apdus} APDUs, at most {row.most_apdus}"))
+        if row.most_apdus is not None:
+            wanted.append((apdus <= row.most_apdus, f"{row.name}: {apdus} APDUs, at most {row.most_apdus}"))
     for (row, line), measured in ((cell, ratios(cell, times)) for cell, times in found.items()):
-        if line == TARGET_LINE and Field.PHOTO not in row.fields:
+        if line == TARGET_LINE and row.fields in (CID, TEXT):
             near = measured["ours / floor"]
             wanted.append((near <= NEAR, f"{row.name}, {line}: {near:.3f} of the floor, at most {NEAR}"))
         if "peer / ours" in measured:
@@ -400,7 +412,7 @@ def main() -> None:
             for contestant in contestants.values():
                 contestant.close()
             card.remove()
-    print(report(traffic, found))
+    print(f"{report(traffic, found)}\n\nload average at the end {os.getloadavg()[0]:.2f}")
 
 
 if __name__ == "__main__":
