@@ -28,7 +28,8 @@ def main(target: str, *options: str) -> int:
     with atheris.instrument_imports(include=["appliance.cards"]):
         for name in ("guard", "reading"):  # and all that they import; not the virtual card, not the assertions
             import_module(f"appliance.cards.{name}")
-    atheris.Setup([sys.argv[0], *options], import_module(f"tests.fuzz.{target}").run)
+    again = f"{sys.executable} -m tests.fuzz {target}"  # how libFuzzer starts more of itself, to merge a corpus
+    atheris.Setup([again, *options], import_module(f"tests.fuzz.{target}").run)
     atheris.Fuzz()
     return 0
 
