@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from appliance.run.wiring import Parts
 
 SAY_EVERY_S = 60.0
-RETRY_S = (0.5, 1.0, 2.0, 5.0)
+RETRY_S = (0.5, 1.0, 2.0)
 
 _log = logging.getLogger(__name__)
 

@@ -145,7 +145,8 @@ class VirtualPanel:
             self._socket.publish(meant)
         if self._trace is not None:
             now_s = round(time.clock_gettime(time.CLOCK_BOOTTIME), 6)
-            _append_line(self._trace, {"monotonic_s": now_s, "light": light.value, **meant})
+            told = {"light": light.value, "choice": screen.choice, "code": screen.code}
+            _append_line(self._trace, {"monotonic_s": now_s, **told, **meant})
 
     def close(self) -> None:
         """Let the viewers go; the drivers are closed by who uses them. May be called again."""

@@ -47,8 +47,11 @@ class PrivatePcscd:
         """Return the file that pcscd writes to."""
         return self._folder / "log"
 
-    def start(self) -> None:
+    def start(self, name: str = READER_NAME) -> None:
         """Start pcscd and wait until it listens.
+
+        Args:
+            name: of the reader, without the number of its slot.
 
         Raises:
             WrongUse: not inside ``scripts/private``.
@@ -56,7 +59,7 @@ class PrivatePcscd:
         """
         if os.environ.get(PRIVATE) != "1":
             raise WrongUse("the virtual reader is for private networks only: run this through scripts/private")
-        self._configure(driver())
+        self._configure(driver(), name)
         SOCKET.unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -95,15 +98,12 @@ class PrivatePcscd:
     ) -> None:
         self.stop()
 
-    def _configure(self, library: Path) -> None:
+    def _configure(self, library: Path, name: str) -> None:
         """Write the reader's definition; an empty folder of USB drivers keeps real readers out."""
         (self._folder / "readers").mkdir(parents=True, exist_ok=True)
         (self._folder / "no-usb").mkdir(exist_ok=True)
         (self._folder / "readers" / "virtual").write_text(
-            f'FRIENDLYNAME "{READER_NAME}"\n'
-            f"DEVICENAME /dev/null:0x{PORT:04X}\n"
-            f"LIBPATH {library}\n"
-            f"CHANNELID 0x{PORT:04X}\n"
+            f'FRIENDLYNAME "{name}"\nDEVICENAME /dev/null:0x{PORT:04X}\nLIBPATH {library}\nCHANNELID 0x{PORT:04X}\n'
         )
 
     def _wait_until_it_listens(self) -> None:
