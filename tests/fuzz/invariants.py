@@ -65,6 +65,8 @@ def check_record(record: Record) -> None:
     assert restored == record
     assert restored.as_data() == shown
     assert set(record.checks.values()) <= ANSWERS_OF_CHECKS
+    known = (record.citizen_id, record.expiry_date, record.photo)
+    assert known == tuple(map(record.values.get, (Field.CITIZEN_ID, Field.EXPIRY_DATE, Field.PHOTO)))
     assert record.is_number_valid == (record.checks["checksum"] == "pass")
     letters = set("".join(_texts(shown)))
     assert not any(unicodedata.category(letter) in UNFIT for letter in letters), "an unfit character is shown"

@@ -1,15 +1,16 @@
 """Fuzz target: a conversation with a card that answers as it likes, through the allow-list, to a record.
 
-An input is three bytes that say which fields are read, three that say which the service may read (none: the same),
-and then the script: one instruction for each command that the card gets (``Script``). Where the script is at its end,
-the card is honest; so every input is a card that is good but for what the script does to it.
+An input is three bytes that say which fields are read (and, in the two highest bits, of which chip), three that say
+which the service may read (none: the same), and then the script: one instruction for each command that the card gets
+(``Script``). Where the script is at its end, the card is honest; so every input is a card that is good but for what the
+script does to it.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 
 from appliance.cards import reading
 from appliance.cards.decode import decode
@@ -22,6 +23,7 @@ from appliance.simulate.persons import Person, file_image, health_image, person,
 from tests.fuzz.invariants import AllowList, check_record, most_commands
 
 FIELDS = tuple(Field)
+CHIPS = (Chip(), Chip(fetch_p2=1), Chip(has_health=False, has_laser=False, has_number=False))
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) + b"\xff\xd9"  # two windows
 
 _FAULTS = (CardRemoved, CardMute, CardReset, CardBusy, CardGarbled)
@@ -52,12 +54,13 @@ class Script:
     Args:
         data: the script.
         at_most: how many commands it answers; one more is a failure.
+        chip: of both cards.
     """
 
-    def __init__(self, data: bytes, at_most: int) -> None:
+    def __init__(self, data: bytes, at_most: int, chip: Chip = CHIPS[0]) -> None:
         self._left = data
         self._at_most = at_most
-        self._cards = [_card(1), _card(2)]
+        self._cards = [ThaiCard(person(serial), chip, _image(serial)) for serial in (1, 2)]
         self._kept = b""
         self._for_ever: bytes | None = None
         self._honest = self._swaps = 0
@@ -129,7 +132,8 @@ class Script:
 def run(data: bytes) -> None:
     """Read one scripted card and assert what must hold."""
     fields, allowed = chosen(data[:3]), chosen(data[3:6])
-    check_reading(fields, set(allowed or fields), data[6:])
+    chip = CHIPS[int.from_bytes(data[:1], "big") // 64 % len(CHIPS)]
+    check_reading(fields, set(allowed or fields), data[6:], chip)
 
 
 def chosen(mask: bytes) -> list[Field]:
@@ -138,9 +142,9 @@ def chosen(mask: bytes) -> list[Field]:
     return [field for at, field in enumerate(FIELDS) if bits >> at & 1]
 
 
-def check_reading(fields: list[Field], allowed: set[Field], script: bytes) -> Record | CardError:
+def check_reading(fields: list[Field], allowed: set[Field], script: bytes, chip: Chip = CHIPS[0]) -> Record | CardError:
     """Read ``fields`` of a scripted card; return the record or the error, and assert what must hold of both."""
-    card, judge, told = Script(script, most_commands(fields)), AllowList(allowed), list[Record]()
+    card, judge, told = Script(script, most_commands(fields), chip), AllowList(allowed), list[Record]()
     line = Guard(_judged(card.transmit, judge), allowed)
     try:
         record = reading.read(line.transmit, fields, told.append)
@@ -157,7 +161,7 @@ def check_reading(fields: list[Field], allowed: set[Field], script: bytes) -> Re
     assert record.apdus == len(card.log)
     if card.is_true and Field.CITIZEN_ID in fields:
         said = json.dumps({**record.as_data(), "apdus": 0})
-        assert said in (_truth(1, tuple(fields)), _truth(2, tuple(fields))), "two cards in one record"
+        assert said in [_truth(serial, tuple(fields), chip) for serial in (1, 2)], "two cards in one record"
     return record
 
 
@@ -178,10 +182,6 @@ def _judged(transmit: Callable[[bytes], bytes], judge: AllowList) -> Callable[[b
     return judged
 
 
-def _card(serial: int) -> ThaiCard:
-    return ThaiCard(person(serial), Chip(), _image(serial))
-
-
 @cache
 def _image(serial: int) -> bytes:
     return with_photo(file_image(_without_photo(serial)), JPEG + bytes([serial]) * 2 + b"\xff\xd9")
@@ -191,8 +191,8 @@ def _without_photo(serial: int) -> Person:
     return replace(person(serial), photo_bytes=0)
 
 
-@cache
-def _truth(serial: int, fields: tuple[Field, ...]) -> str:
+@lru_cache(maxsize=64)
+def _truth(serial: int, fields: tuple[Field, ...], chip: Chip) -> str:
     """Return what an honest card says, made from its files without a conversation."""
     image, who = _image(serial), person(serial)
     length = image[0x0179:0x017B]
@@ -201,9 +201,9 @@ def _truth(serial: int, fields: tuple[Field, ...]) -> str:
     }
     others = {
         Field.PHOTO: length + image[0x017B:][: int.from_bytes(length, "big")],
-        Field.LASER_NUMBER: who.laser.encode().ljust(16, b"\0"),
-        Field.CHIP_NUMBER: chip_record(who)[13:21],
-        Field.HEALTH: health_image(who)[4:350],
+        Field.LASER_NUMBER: who.laser.encode().ljust(16, b"\0") if chip.has_laser else None,
+        Field.CHIP_NUMBER: chip_record(who)[13:21] if chip.has_number else None,
+        Field.HEALTH: health_image(who)[4:350] if chip.has_health else None,
     }
     record = decode({field: others.get(field, raw.get(field)) for field in fields}, 0)
     return json.dumps(record.as_data())
@@ -221,17 +221,19 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         "mute": bytes([Step.HONEST, Step.FOR_EVER, 0]),
         "half-a-word": bytes([Step.HONEST, Step.SAY, 0, 1, 0x90]),
         "refused": bytes([Step.HONEST, Step.WORD, 0x69, 0x82]),
-        "applet-lost": bytes([Step.SKIP, 2, Step.RESET]),
-        "other-p2": bytes([Step.SKIP, 2, Step.SAY, 0, 2, 0x6A, 0x86, Step.SAY, 0, 15]) + b"0" * 13 + b"\x90\x00",
-        "in-parts": bytes([Step.SKIP, 2, Step.PARTS, 5]),
-        "cut": bytes([Step.SKIP, 2, Step.CUT, 3]),
-        "longer": bytes([Step.SKIP, 2, Step.LONGER, 3]),
-        "flipped": bytes([Step.SKIP, 4, Step.FLIP, 9, 0xDB]),
+        "applet-lost": bytes([Step.SKIP, 1, Step.RESET]),
+        "other-p2": bytes([Step.SKIP, 1, Step.SAY, 0, 2, 0x6A, 0x86, Step.SAY, 0, 15]) + b"0" * 13 + b"\x90\x00",
+        "in-parts": bytes([Step.SKIP, 1, Step.PARTS, 5]),
+        "cut": bytes([Step.SKIP, 1, Step.CUT, 3]),
+        "longer": bytes([Step.SKIP, 1, Step.LONGER, 3]),
+        "flipped": bytes([Step.SKIP, 3, Step.FLIP, 9, 0xDB]),
         "removed": bytes([Step.SKIP, 5, Step.FAIL, 0]),
-        "old-version": bytes([Step.SKIP, 2, Step.FLIP, 3, 0x32]),
+        "old-version": bytes([Step.SKIP, 1, Step.FLIP, 3, 0x32]),
         **{f"swapped-{at}": bytes([Step.SKIP, at, Step.SWAP]) for at in (1, 3, 5, 7, 9, 13, 20)},
     }
     for group, fields in {"cid": CID, "text": TEXT, "photo": WITH_PHOTO, "all": ALL}.items():
         mask = sum(1 << at for at, field in enumerate(FIELDS) if field in fields).to_bytes(3, "big")
         for name, script in scripts.items():
             yield f"{group}-{name}", mask + bytes(3) + script
+        for at, name in enumerate(("other-fetch", "no-other-applets"), 1):
+            yield f"{group}-{name}", bytes([mask[0] | at * 64]) + mask[1:] + bytes(3)
