@@ -1,5 +1,6 @@
 """One guest for the whole suite; each test begins with two readers in the drawer and a station just switched on."""
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,10 +54,11 @@ def reader(readers: list[UsbReader]) -> UsbReader:
 
 
 @pytest.fixture
-def station(machine: Machine) -> GuestStation:
+def station(machine: Machine) -> Iterator[GuestStation]:
     made = GuestStation(machine)
     made.start_afresh()
-    return made
+    yield made
+    sys.stdout.write(machine.console_tail())  # pytest shows it where the test failed
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,12 @@ class GuestStation:
         self.insertion: dict[str, Any] = {}  # the last one
 
     def start_afresh(self) -> None:
-        """Replace the station's reader by a new one."""
+        """Replace the station's reader by a new one, and have its worker started, which takes its time in here."""
         self._do("open")
+        for _ in range(3):
+            with suppress(ReaderUnavailable):
+                self.wait_card(0.0)
+                return
 
     def wait_card(self, timeout_s: float) -> dict[str, Any] | None:
         """Return ``reader``, ``number`` and ``atr`` of a new insertion. Raises ReaderUnavailable."""
@@ -67,6 +72,16 @@ class GuestStation:
             if insertion is not None:
                 return insertion
         raise AssertionError(f"no card was seen within {patience_s} s; the last error was {last!r}")
+
+    def wait_for_empty_slot(self, patience_s: float) -> None:
+        """Wait, through every outage, until the station knows a reader without a card."""
+        end_s = time.monotonic() + patience_s
+        while time.monotonic() < end_s:
+            with suppress(ReaderUnavailable):
+                assert self.wait_card(0.5) is None
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"no reader was seen within {patience_s} s")
 
     def seconds_to_read(self, citizen_id: str, patience_s: float) -> float:
         """Wait for a card, read it, check whose it is; return how long all of it took."""

@@ -15,7 +15,7 @@ from tests.image.usb import UsbReader
 
 FIELDS = [Field.CITIZEN_ID, Field.EXPIRY_DATE]
 PATIENCE_S = 10.0
-HAND_S = 1.0  # to take one card out and put another in; after 0.3 s pcscd did not notice
+HAND_S = 0.5  # between one card and the next
 
 
 @pytest.mark.parametrize("is_at_apdu_level", [False, True], ids=["61xx-to-us", "61xx-in-the-reader"])
@@ -56,14 +56,30 @@ def test_cards_come_and_go_between_reads(station: GuestStation, reader: UsbReade
     assert numbers == list(range(numbers[0], numbers[0] + 10))
 
 
-def test_a_card_put_in_while_nobody_looked_is_a_new_insertion(station: GuestStation, reader: UsbReader) -> None:
-    reader.insert(ThaiCard(person(1)))
+def swap_while_nobody_looks(station: GuestStation, reader: UsbReader) -> None:
+    """Read one card, change it for another while the station asks nothing, and read that."""
     station.seconds_to_read(person(1).citizen_id, PATIENCE_S)
     reader.remove()
     time.sleep(HAND_S)
     reader.insert(ThaiCard(person(2)))
-    assert station.wait_removed(PATIENCE_S)
+    time.sleep(HAND_S)
+    assert station.wait_removed(PATIENCE_S), "the first card"
     station.seconds_to_read(person(2).citizen_id, PATIENCE_S)
+
+
+def test_a_card_changed_while_nobody_looked_is_a_new_insertion(station: GuestStation, reader: UsbReader) -> None:
+    station.wait_for_empty_slot(PATIENCE_S)
+    reader.insert(ThaiCard(person(1)))
+    swap_while_nobody_looks(station, reader)
+
+
+@pytest.mark.xfail(reason="pcsc-lite does not compare an event counter of 0, and hardware.pcsc relies on it")
+def test_a_card_that_came_with_the_reader_and_was_changed_is_a_new_insertion(
+    station: GuestStation, readers: list[UsbReader]
+) -> None:
+    readers[0].plug(1)
+    readers[0].insert(ThaiCard(person(1)))  # before pcscd looks at the slot for the first time
+    swap_while_nobody_looks(station, readers[0])
 
 
 @pytest.mark.parametrize("at", [1, 2, 4])

@@ -30,15 +30,15 @@ def test_a_mute_card_in_a_good_reader_costs_little(
     reader.gives_up_after_s = FIRMWARE_S
     reader.insert(MuteAt(ThaiCard(person(1)), at))
     station.wait_through(PATIENCE_S)
-    worker = station.held()["worker"].pid
     with pytest.raises(CardError):
         station.read(FIELDS)
     measure("mute card in a good reader until the error", station.took_s)
     reader.remove()
     assert station.wait_removed(PATIENCE_S)
     reader.insert(ThaiCard(person(2)))
-    measure("next card after a mute one to read", station.seconds_to_read(person(2).citizen_id, PATIENCE_S))
-    assert station.held()["worker"].pid == worker
+    took_s = station.seconds_to_read(person(2).citizen_id, PATIENCE_S)
+    measure("next card after a mute one to read", took_s)
+    assert took_s < RECOVERY_S
 
 
 def test_a_reader_that_hangs_costs_one_deadline_and_one_replug(
