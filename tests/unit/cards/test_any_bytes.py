@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.cards.decode import decode
@@ -13,6 +13,7 @@ from appliance.cards.thai_id import Applet, Field
 from tests.fuzz import record as target
 from tests.fuzz.invariants import check_decoding, check_record
 
+PATIENT = settings(deadline=None)  # the machine may have much else to do
 LETTERS = [*range(0x20, 0x7F), *range(0xA1, 0xDB), *range(0xDF, 0xFC)]
 THAI = bytes(byte for byte in LETTERS if byte > 0x7F)
 TEXTS = [Field.VERSION, Field.REQUEST_NUMBER, Field.ISSUER, Field.CARD_TYPE]
@@ -47,22 +48,26 @@ whole_cards = st.fixed_dictionaries(
 )
 
 
+@PATIENT
 @given(cards)
 def test_any_bytes_of_any_length_are_told_as_they_are(raw: dict[Field, bytes | None]) -> None:
     check_decoding(raw)
 
 
+@PATIENT
 @given(whole_cards)
 def test_any_bytes_of_the_right_length_are_told_as_they_are(raw: dict[Field, bytes]) -> None:
     check_decoding(dict(raw))
 
 
+@PATIENT
 @given(cards, st.integers(0, 1000))
 def test_a_record_comes_back_out_of_json(raw: dict[Field, bytes | None], apdus: int) -> None:
     record = decode(raw, apdus)
     assert Record.from_data(json.loads(json.dumps(record.as_data()))) == record
 
 
+@PATIENT
 @given(st.binary(max_size=1400))
 def test_any_input_of_the_fuzzer_is_told_as_it_is(data: bytes) -> None:
     target.run(data)
@@ -97,6 +102,7 @@ def test_a_field_of_one_byte_throughout_at_every_length(field: Field, fill: byte
         check_decoding({field: fill * size_bytes})
 
 
+@PATIENT
 @given(st.sampled_from([*TEXTS, *IN_PARTS, *DATES, Field.HEALTH]), any_bytes)
 def test_a_problem_names_the_bytes_that_make_it(field: Field, raw: bytes) -> None:
     for problem in decode({field: raw}, 0).problems:
@@ -104,6 +110,7 @@ def test_a_problem_names_the_bytes_that_make_it(field: Field, raw: bytes) -> Non
             assert decode({field: bytes.fromhex(problem.raw)}, 0).problems.count(problem) == 1
 
 
+@PATIENT
 @given(st.binary(min_size=346, max_size=346))
 def test_the_parts_of_the_health_file_stand_for_themselves(raw: bytes) -> None:
     whole = decode({Field.HEALTH: raw}, 0)
@@ -114,6 +121,7 @@ def test_the_parts_of_the_health_file_stand_for_themselves(raw: bytes) -> None:
     assert {**vars(before), "main_right": None} == vars(after)
 
 
+@PATIENT
 @given(st.permutations([*Field]))
 def test_the_order_of_the_fields_changes_nothing_but_the_order(order: list[Field]) -> None:
     raw = target.fields_of(dict(target.seeds())["controls"])

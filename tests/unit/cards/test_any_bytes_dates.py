@@ -3,13 +3,14 @@
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.cards.dates import CardDate, Precision, parse
 from appliance.cards.thai_id import Field
 from tests.fuzz.invariants import check_decoding, check_value
 
+PATIENT = settings(deadline=None)  # the machine may have much else to do
 ERA = 543
 YEARS = range(1850, 2150)  # of the Common Era: those that a card can mean
 
@@ -56,11 +57,13 @@ def test_a_year_that_no_card_can_mean_is_no_date() -> None:
             assert known.is_no_date == (year - ERA not in YEARS and raw != "00000000")
 
 
+@PATIENT
 @given(st.binary(max_size=12))
 def test_any_bytes_are_a_date_or_stay_as_they_are(raw: bytes) -> None:
     check_decoding({Field.BIRTH_DATE: raw, Field.ISSUE_DATE: raw[::-1], Field.EXPIRY_DATE: raw[1:]})
 
 
+@PATIENT
 @given(st.text("0123456789 \0", min_size=8, max_size=8))
 def test_digits_and_padding_are_a_date_or_stay_as_they_are(text: str) -> None:
     record = check_decoding({Field.EXPIRY_DATE: text.encode()})
@@ -73,6 +76,7 @@ def test_digits_of_other_scripts_are_no_date(text: str) -> None:
     assert parse(text.encode()).precision is Precision.UNKNOWN
 
 
+@PATIENT
 @given(st.lists(st.text("0123456789", min_size=8, max_size=8), min_size=3, max_size=3))
 def test_the_order_of_a_life_is_checked_by_what_the_dates_can_mean(texts: list[str]) -> None:
     fields = (Field.BIRTH_DATE, Field.ISSUE_DATE, Field.EXPIRY_DATE)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.cards import reading
@@ -16,6 +16,7 @@ from appliance.simulate.persons import person
 from tests.fuzz.invariants import most_commands
 from tests.fuzz.session import Step, check_reading, run
 
+PATIENT = settings(deadline=None)  # the machine may have much else to do
 NUMBER = person(1).citizen_id.encode()
 FIELDS = st.lists(st.sampled_from(Field), min_size=1, unique=True)
 MINISTRY = st.sets(st.sampled_from([field for field in Field if field.applet is Applet.MOI]), min_size=1)
@@ -76,18 +77,21 @@ def test_an_answer_of_every_length_is_whole_or_garbled(size_bytes: int) -> None:
     assert isinstance(found, Record if size_bytes == 13 else CardGarbled)
 
 
+@PATIENT
 @given(FIELDS, st.lists(answers, max_size=60))
 def test_any_answers_end_in_a_record_or_a_card_error(fields: list[Field], said: list[bytes]) -> None:
     script = b"".join(bytes([Step.SAY]) + len(answer).to_bytes(2, "big") + answer for answer in said)
     check_reading(fields, set(fields), script)
 
 
+@PATIENT
 @given(FIELDS, FIELDS, st.binary(max_size=80))
 def test_any_script_ends_in_a_record_or_a_card_error(fields: list[Field], allowed: list[Field], script: bytes) -> None:
     check_reading(fields, set(allowed), script)
     check_reading(fields, set(fields), script)
 
 
+@PATIENT
 @given(st.binary(max_size=120))
 def test_any_input_of_the_fuzzer_ends(data: bytes) -> None:
     run(data)
@@ -149,6 +153,7 @@ def test_the_bound_is_stated() -> None:
     assert [most_commands(fields) for fields in (CID, TEXT, WITH_PHOTO, ALL)] == [33, 114, 681, 801]
 
 
+@PATIENT
 @given(MINISTRY, st.integers(1, 60))
 def test_two_cards_never_mix_where_the_number_is_read(fields: set[Field], at: int) -> None:
     swapped = deck(f"swapped-at-{at}")
