@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cards.thai_id import Field
-from appliance.errors import CardDeadline, CardError, CardServiceDown, ReaderUnavailable
+from appliance.cards.thai_id import ALL, Field
+from appliance.errors import CardDeadline, CardError, CardServiceDown, CommandForbidden, ReaderUnavailable
 from appliance.ports import Insertion
 from appliance.run.reader import WorkerReader
 from appliance.simulate.card import MuteCard, ThaiCard
@@ -66,6 +66,20 @@ def test_a_card_is_read_in_another_process(pcscd: PrivatePcscd, reader: WorkerRe
     assert reader.read(ATTENDANCE).citizen_id == person(4).citizen_id
     card.remove()
     assert reader.wait_removed(2.0)
+
+
+@pytest.mark.parametrize("fields", [[Field.NAME_TH], [Field.PHOTO], list(ALL)])
+def test_the_worker_itself_refuses_what_the_service_does_not_name(pcscd: PrivatePcscd, fields: list[Field]) -> None:
+    attendance = WorkerReader("Virtual PCD", may_read=ATTENDANCE)
+    held = VpcdCard(card := ThaiCard(person(4)))
+    held.insert()
+    wait_card(attendance)
+    with pytest.raises(CommandForbidden):
+        attendance.read(fields)
+    assert [one[:2].hex() for one in card.log] == ["00a4"], "the applet was selected, and not a byte was read"
+    assert attendance.read(ATTENDANCE).citizen_id == person(4).citizen_id
+    held.remove()
+    attendance.close()
 
 
 def test_a_mute_card_costs_one_deadline_and_the_next_card_is_read(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
