@@ -139,11 +139,9 @@ def most_commands(fields: Collection[Field]) -> int:
 
 def _windows(fields: Collection[Field]) -> int:
     """Return how many windows the text and the photo's length take."""
-    texts = frozenset(field for field in fields if field is not Field.PHOTO)
-    wanted = _readable(texts)[Applet.MOI] | set(PHOTO_LENGTH if Field.PHOTO in fields else ())
-    starts = [at for at in sorted(wanted) if at - 1 not in wanted]
-    runs = [next(end for end in range(start, 0x10000) if end not in wanted) - start for start in starts]
-    return sum(-(-run // 255) for run in runs)
+    own = [field for field in fields if field.applet is Applet.MOI]
+    stretches = [PHOTO_LENGTH if field is Field.PHOTO else field.stretch for field in own]
+    return sum(-(-len(run) // 255) for run in _marked(stretches).split(b"\0"))
 
 
 class AllowList:
@@ -155,7 +153,7 @@ class AllowList:
 
     def __init__(self, allowed: Collection[Field]) -> None:
         self._selects = {bytes(replace(select(field.applet), le=None)): field.applet for field in allowed}
-        self._bytes = _readable(frozenset(allowed))
+        self._readable = _readable(frozenset(allowed))
         self._selected: Applet | None = None
 
     def check(self, command: bytes, answer: bytes) -> None:
@@ -175,18 +173,26 @@ class AllowList:
             assert command[4:6] == b"\x02\x00"
             assert len(command) in (7, 8)
             assert self._selected is not None
-            start = int.from_bytes(command[2:4], "big")
-            window = range(start, start + (command[6] or 256))
-            assert self._bytes[self._selected].issuperset(window), "bytes that nobody may read"
+            start, size_bytes = int.from_bytes(command[2:4], "big"), command[6] or 256
+            window = self._readable[self._selected][start : start + size_bytes]
+            assert window == b"\1" * size_bytes, "bytes that nobody may read"
 
 
 @lru_cache(maxsize=256)
-def _readable(allowed: frozenset[Field]) -> dict[Applet, set[int]]:
-    """Return the bytes of each applet's file that may be read."""
-    found: dict[Applet, set[int]] = {applet: set() for applet in Applet}
-    for field in allowed:
-        found[field.applet].update(field.stretch, PHOTO_LENGTH if field is Field.PHOTO else ())
-    return found
+def _readable(allowed: frozenset[Field]) -> dict[Applet, bytes]:
+    """Return for each applet's file which bytes of it may be read."""
+    stretches = [(field.applet, field.stretch) for field in allowed]
+    if Field.PHOTO in allowed:
+        stretches.append((Applet.MOI, PHOTO_LENGTH))
+    return {applet: _marked([stretch for owner, stretch in stretches if owner is applet]) for applet in Applet}
+
+
+def _marked(stretches: list[range]) -> bytes:
+    """Return a byte for each byte of a file: 1 inside the stretches, 0 outside."""
+    marked = bytearray(max((stretch.stop for stretch in stretches), default=0))
+    for stretch in stretches:
+        marked[stretch.start : stretch.stop] = b"\1" * len(stretch)
+    return bytes(marked)
 
 
 def _check_date(value: CardDate, raw: bytes) -> None:

@@ -151,3 +151,10 @@ def test_a_version_that_the_card_does_not_hold_is_no_problem() -> None:
 @pytest.mark.parametrize("size_bytes", [0, 1, 60, 345])
 def test_a_health_file_that_is_cut_is_not_shown(size_bytes: int) -> None:
     assert decode({Field.HEALTH: b"A" * size_bytes}, 0).values[Field.HEALTH] is None
+
+
+@pytest.mark.xfail(strict=True, reason="as_data hands out the inside of names, addresses and problems")
+def test_what_a_record_shows_is_a_copy() -> None:
+    record = decode({Field.NAME_EN: b"Mr.#A##B"}, 0)
+    record.as_data()["name_en"]["first"] = "C"
+    assert record.values[Field.NAME_EN].first == "A"
