@@ -380,18 +380,18 @@ def report(traffic: Mapping[tuple[str, str], Traffic], found: Mapping[Cell, Time
 
 
 def fetch_peer() -> None:
-    """Install the peer beside the environment, not into it; say so where the package index cannot be reached."""
+    """Install the peer beside the environment, not into it; say so where that cannot be done."""
     if _PEER_FOLDER.exists():
         return
     with tempfile.TemporaryDirectory(dir=_ROOT / ".venv") as folder:
-        pip = [sys.executable, "-m", "pip", "install", "-qqq", "--disable-pip-version-check", "--target", folder]
+        target = Path(folder) / "peer"
+        pip = [sys.executable, "-m", "pip", "install", "-qqq", "--retries", "1", "--target", str(target)]
         wanted = (["--no-deps", "--ignore-requires-python", _PEER], [_PEER_NEEDS])
-        if all(subprocess.run([*pip, *these], check=False).returncode == 0 for these in wanted):
+        if all(subprocess.run([*pip, *these], check=False, capture_output=True).returncode == 0 for these in wanted):
             _PEER_FOLDER.parent.mkdir(exist_ok=True)
-            Path(folder).rename(_PEER_FOLDER)
-            Path(folder).mkdir()  # for the context manager to remove
+            target.rename(_PEER_FOLDER)
         else:
-            print("the package index cannot be reached")
+            print(f"{_PEER} could not be installed: is the package index within reach?")
 
 
 def main() -> None:
