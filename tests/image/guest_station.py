@@ -16,10 +16,13 @@ from typing import Any
 
 from appliance.cards.thai_id import Field
 from appliance.errors import CardError, ReaderUnavailable
+from appliance.run import reader as worker_reader
 from appliance.run.reader import WorkerReader
 
 NAME_PREFIX = "Gemalto"  # libccid calls QEMU's reader by the name of the one that it plays
 
+#: A worker takes seconds to start on an emulated processor; what a card may take is left as the product has it.
+WORKER_START_S = 15.0
 FIELDS = (Field.CITIZEN_ID, Field.EXPIRY_DATE, Field.PHOTO)
 
 
@@ -93,6 +96,7 @@ def answer(call: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any
 
 def main(port: str) -> None:
     """Serve requests until the host goes."""
+    worker_reader.GRACE_S = WORKER_START_S
     station = Station()
     line = os.open(port, os.O_RDWR)
     with os.fdopen(line, "rb") as requests, os.fdopen(os.dup(line), "wb", buffering=0) as answers:
