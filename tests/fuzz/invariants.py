@@ -5,9 +5,10 @@ and the record's own JSON, with as little of the product's code as can be.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +31,15 @@ HEALTH_FIELDS = (
     "update_date", "hospital_changes",
 )  # fmt: skip
 PADDING = b" \0"
+NOT_TEXT = {
+    Field.CITIZEN_ID, Field.ISSUER_CODE, Field.PHOTO_NUMBER, Field.PHOTO, Field.CHIP_NUMBER, Field.HEALTH,
+    Field.BIRTH_DATE, Field.ISSUE_DATE, Field.EXPIRY_DATE,
+}  # fmt: skip
+#: What a field of text may suffer from besides its letters.
+OTHER_CODES = {
+    Field.NAME_TH: "parts", Field.NAME_EN: "parts", Field.ADDRESS: "parts", Field.SEX: "unknown_value",
+    Field.LASER_NUMBER: "not_a_laser_number",
+}  # fmt: skip
 UNFIT = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")  # controls, formats, unassigned, private, halves, line ends
 
 #: Commands for one SELECT: the first, and two corrections of its length.
@@ -51,7 +61,13 @@ def check_decoding(raw: Mapping[Field, bytes | None]) -> Record:
         assert all(problem.raw == (found or b"").hex() for problem in own if "." not in problem.field)
         if found is None:
             assert value is None
-        elif value is None:
+            continue
+        if field not in NOT_TEXT:
+            faults = text_faults(found)
+            codes = {problem.code for problem in own} - {"unknown_version"}
+            assert faults == codes - {OTHER_CODES.get(field)}, f"{field.symbol} is called what it is not"
+            assert not faults or codes == faults
+        if value is None:
             assert own or is_blank(field, found), f"{field.symbol} vanished"
         else:
             check_value(field, value, found)
@@ -102,20 +118,27 @@ def check_value(field: Field, value: Any, raw: bytes) -> None:
             assert value.jpeg == raw[2:]
             assert value.jpeg.startswith(b"\xff\xd8\xff")
             assert b"\xff\xd9" in value.jpeg
+            assert int.from_bytes(raw[:2], "big") <= 5118
         case Health():
-            for name, place, size in _health_layout():
-                part = raw[place : place + size]
-                found = getattr(value, name)
-                if found is not None:
-                    check_value(field, found, part)
+            _check_health(field, value, raw)
         case str() if field is Field.SEX:
             assert {"male": b"1", "female": b"2"}[value] == body
+        case str() if field is Field.LASER_NUMBER:
+            assert re.fullmatch("[A-Z][A-Z][0-9]{10}", value)
+            assert value.encode() == body
         case str() if field is Field.CHIP_NUMBER:
             assert bytes.fromhex(value) == raw
         case str():
             assert value.encode("tis-620") == body
         case _:
             raise AssertionError(f"{field.symbol} is a {type(value).__name__}")
+
+
+def text_faults(raw: bytes) -> set[str]:
+    """Return what is wrong with the letters of a text: TIS-620 as its table has it."""
+    body = set(raw.strip(PADDING))
+    undefined = body & {*range(0x80, 0xA1), *range(0xDB, 0xDF), *range(0xFC, 0x100)}
+    return ({"control"} if body & {*range(0x20), 0x7F} else set()) | ({"undefined_byte"} if undefined else set())
 
 
 def is_blank(field: Field, raw: bytes) -> bool:
@@ -144,8 +167,27 @@ def _windows(fields: Collection[Field]) -> int:
     return sum(-(-len(run) // 255) for run in _marked(stretches).split(b"\0"))
 
 
+@dataclass
+class Question:
+    """A question to a file or an applet, with all of its answer.
+
+    Args:
+        applet: whom it went to.
+        asked: bytes that it asks for.
+        got: bytes of data that came.
+        sw: the last status word.
+        fetches: GET RESPONSE that brought something or announced more.
+    """
+
+    applet: Applet
+    asked: int
+    got: int = 0
+    sw: bytes = b""
+    fetches: int = 0
+
+
 class AllowList:
-    """Says of each command that reached a card whether it may have, with sets of bytes for a second opinion.
+    """Says of each command that reached a card whether it may have, as a second opinion.
 
     Args:
         allowed: the fields that may be read.
@@ -155,9 +197,29 @@ class AllowList:
         self._selects = {bytes(replace(select(field.applet), le=None)): field.applet for field in allowed}
         self._readable = _readable(frozenset(allowed))
         self._selected: Applet | None = None
+        self._corrections = 0
+        self.questions: list[Question] = []
 
     def check(self, command: bytes, answer: bytes) -> None:
-        """Assert that ``command`` may have been sent; ``answer`` tells whether an applet is selected now."""
+        """Assert that ``command`` may have been sent; ``answer`` tells what it did."""
+        self._may_be_sent(command, answer)
+        assert self._corrections < 3, "corrected for ever"
+        is_repeated, is_correction = bool(self._corrections), answer[-2:-1] == b"\x6c"
+        self._corrections = self._corrections + 1 if is_correction else 0
+        if command[1:2] not in (b"\xa4", b"\xc0") and not is_repeated:
+            asked = command[6] if command[1:2] == b"\xb0" else command[4]
+            self.questions.append(Question(self._selected or Applet.MOI, asked))
+        if command[1:2] != b"\xa4" and self.questions and not is_correction:
+            self._note(self.questions[-1], command, answer)
+
+    def _note(self, question: Question, command: bytes, answer: bytes) -> None:
+        question.sw = answer[-2:]
+        if question.sw == b"\x90\x00" or question.sw[:1] == b"\x61":
+            question.got += len(answer) - 2
+            question.fetches += command[1:2] == b"\xc0"
+        assert question.fetches <= 8, "fetched for ever"
+
+    def _may_be_sent(self, command: bytes, answer: bytes) -> None:
         name = command if command in self._selects else command[:-1]
         if name in self._selects:
             is_selected = answer[-2:] == b"\x90\x00" or answer[-2:-1] == b"\x61"
@@ -211,6 +273,15 @@ def _check_date(value: CardDate, raw: bytes) -> None:
             assert first is not None
             assert last is not None
             assert first <= last
+
+
+def _check_health(field: Field, value: Health, raw: bytes) -> None:
+    for name, place, size in _health_layout():
+        part, found = raw[place : place + size], getattr(value, name)
+        if found is not None:
+            check_value(field, found, part)
+        else:
+            assert text_faults(part) or not part.strip(PADDING), f"health.{name} vanished"
 
 
 def _health_layout() -> list[tuple[str, int, int]]:

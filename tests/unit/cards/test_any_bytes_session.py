@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from appliance.cards import reading
 from appliance.cards.guard import Guard
 from appliance.cards.record import Record
-from appliance.cards.thai_id import ALL, ANSWERS, CID, TEXT, WITH_PHOTO, Applet, Field, read_file, select
+from appliance.cards.thai_id import ALL, ANSWERS, CID, PHOTO_LENGTH, TEXT, WITH_PHOTO, Applet, Field, read_file, select
 from appliance.errors import CardError, CardGarbled, CardMute, CardRefused, CardReset, CommandForbidden, NotAThaiIdCard
 from appliance.simulate.deck import deck
 from appliance.simulate.persons import person
@@ -172,16 +172,34 @@ def outcome_of(serial: int, fields: tuple[Field, ...]) -> str:
     return str(found.values)
 
 
+def edges(field: Field) -> list[range]:
+    """Return windows at both ends of a field, and those that reach one byte over them."""
+    first, last = field.stretch[:255], field.stretch[-255:]
+    over = [range(max(first.start - 1, 0), first.stop - 1), range(last.start + 1, last.stop + 1)]
+    return [first, last, *over]
+
+
 commands = st.one_of(
     st.sampled_from(Applet).map(lambda applet: bytes(select(applet))),
-    st.sampled_from(Field).map(lambda field: bytes(read_file(field.stretch[:255]))),
-    st.builds(
-        lambda start, size: bytes(read_file(range(start, start + size))), st.integers(0, 6000), st.integers(1, 255)
-    ),
+    st.sampled_from([bytes(read_file(window)) for field in Field for window in edges(field)]),
     st.sampled_from([*ANSWERS.values()]).map(lambda answer: bytes(answer.command)),
     st.sampled_from([b"\x00\xc0\x00\x00\xff", b"\x00\xc0\x00\x01\xff"]),
     st.binary(max_size=10),
 )
+
+
+@pytest.mark.parametrize("field", [field for field in Field if field.applet not in ANSWERS])
+def test_a_field_may_be_read_to_its_edges(field: Field) -> None:
+    guard = Guard(lambda command: b"\x90\x00", [field])
+    guard.transmit(bytes(select(field.applet)))
+    first, last, *over = edges(field)
+    guard.transmit(bytes(read_file(first)))
+    guard.transmit(bytes(read_file(last)))
+    for window in over:
+        if set(window) <= {*field.stretch, *(PHOTO_LENGTH if field is Field.PHOTO else ())}:
+            continue
+        with pytest.raises(CommandForbidden):
+            guard.transmit(bytes(read_file(window)))
 
 
 @PATIENT
