@@ -27,9 +27,12 @@ class Command:
     le: int | None = None
 
     def __bytes__(self) -> bytes:
+        return self.without_le() + (b"" if self.le is None else bytes([self.le % 256]))
+
+    def without_le(self) -> bytes:
+        """Return the command as it is before the byte that asks for an answer."""
         body = bytes([len(self.data)]) + self.data if self.data else b""
-        tail = b"" if self.le is None else bytes([self.le % 256])
-        return bytes([self.cla, self.ins, self.p1, self.p2]) + body + tail
+        return bytes([self.cla, self.ins, self.p1, self.p2]) + body
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,11 @@ def decode(raw: Mapping[Field, bytes | None], apdus: int) -> Record:
     problems: list[Problem] = []
     for field, found in raw.items():
         try:
-            values[field] = None if found is None else _value(field, found)
-            problems += _oddities(field, values[field], found or b"")
-        except Unreadable as error:
             values[field] = None
+            if found is not None:
+                values[field] = _value(field, found)
+                problems += _oddities(field, values[field], found)
+        except Unreadable as error:
             problems += [Problem(field.symbol, code, (found or b"").hex()) for code in error.codes]
     return Record(values, tuple(problems), apdus)
 
@@ -76,7 +77,7 @@ def _oddities(field: Field, value: Any, raw: bytes) -> Iterator[Problem]:
 
 
 def _number(raw: bytes) -> str:
-    if not raw.isdigit():
+    if not (raw.isdigit() and len(raw) == Field.CITIZEN_ID.size_bytes):
         raise Unreadable("not_digits")
     return raw.decode("ascii")
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from appliance.cards import dates, text
 from appliance.cards.dates import CardDate
 from appliance.cards.text import Unreadable
+from appliance.cards.thai_id import Field
 
 _START = 0x0004
 #: Name, offset and size in bytes of each field, in the order of the file.
@@ -54,7 +55,9 @@ class Health:
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
-        """Read the 346 bytes of the file."""
+        """Read the 346 bytes of the file. Raises Unreadable: ``length``, another number of bytes."""
+        if len(raw) != Field.HEALTH.size_bytes:
+            raise Unreadable("length")
         return cls(**{name: _read(name, part)[0] for name, part in _parts(raw)})
 
     @staticmethod

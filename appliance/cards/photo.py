@@ -34,12 +34,12 @@ class Photo:
         """Read a length of two bytes and the photo; None where the length is 0.
 
         Raises:
-            Unreadable: ``photo_length`` (more than the card has room for), ``not_jpeg``, ``jpeg_cut`` (no end).
+            Unreadable: ``photo_length`` (more than there is room for, or than was read), ``not_jpeg``, ``jpeg_cut``.
         """
         length, jpeg = raw[:2], raw[2:]
         if not any(length):
             return None
-        if not size_of(length):
+        if size_of(length) != len(jpeg) or not jpeg:
             raise Unreadable("photo_length")
         if not jpeg.startswith(_JPEG_START):
             raise Unreadable("not_jpeg")

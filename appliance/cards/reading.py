@@ -94,20 +94,21 @@ class _MinistryFile:
         return b"".join(
             data[max(stretch.start - window.start, 0) : max(stretch.stop - window.start, 0)]
             for window, data in self._windows.items()
+            if window.start < stretch.stop and stretch.start < window.stop
         )
 
     def check_again(self) -> None:
-        """Where more was read than one window, read the number once more (else what was read first).
+        """Where more was read than one window, read the number once more, or everything where it was not asked for.
 
         Raises:
             CardGarbled: it is another one now.
         """
-        if not self._windows or (len(self._windows) == 1 and self._selects == 1):
+        if len(self._windows) < 2 and self._selects == 1:
             return
         number = Field.CITIZEN_ID.stretch
-        window = number if len(self.cut(number)) == len(number) else next(iter(self._windows))
-        if self._session.ask(thai_id.read_file(window), len(window)) != self.cut(window):
-            raise CardGarbled("the card changed while it was read")
+        for window in [number] if self.cut(number) else list(self._windows):
+            if self._session.ask(thai_id.read_file(window), len(window)) != self.cut(window):
+                raise CardGarbled("the card changed while it was read")
 
 
 def _optional(session: Session, field: Field) -> bytes | None:

@@ -89,7 +89,7 @@ class Record:
                 shown[field.symbol] = _plain(self.values[field])
             if field is Field.CITIZEN_ID:
                 shown["checks"] = self.checks
-        return {"apdus": self.apdus, **shown, "problems": [vars(problem) for problem in self.problems]}
+        return {"apdus": self.apdus, **shown, "problems": [dict(vars(problem)) for problem in self.problems]}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
@@ -134,7 +134,7 @@ def _check_dates(asked: Sequence[CardDate]) -> str:
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
-    return vars(value) if isinstance(value, Name | Address) else value.as_data()
+    return dict(vars(value)) if isinstance(value, Name | Address) else value.as_data()
 
 
 def _restored(field: Field, shown: Any) -> Any:  # noqa: PLR0911 - one line a kind

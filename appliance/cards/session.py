@@ -50,14 +50,13 @@ class Session:
             CardGarbled: an answer of another length, or one that does not end.
         """
         response = self._corrected(command)
-        data = response.data
-        for _ in range(MAX_GET_RESPONSE):
-            if status_word.sw1(response.sw) != status_word.MORE_DATA:
-                break
+        data, fetches = response.data, 0
+        while status_word.sw1(response.sw) == status_word.MORE_DATA:
+            if fetches == MAX_GET_RESPONSE:
+                raise CardGarbled("the card goes on announcing more data")
             response = self._get_response(status_word.sw2(response.sw) or 256)
             data += response.data
-        else:
-            raise CardGarbled("the card goes on announcing more data")
+            fetches += 1
         if response.sw in status_word.APPLET_LOST:
             raise CardReset(f"the card has no applet selected any more (status word {response.sw:04X})")
         if response.sw != status_word.OK:

@@ -9,6 +9,9 @@ Source: TIS 620-2533 (1990); docs/card.md.
 
 PADDING = b" \0"
 
+_DEFINED = bytes([*range(0x20, 0x7F), *range(0xA1, 0xDB), *range(0xDF, 0xFC)])
+_FAULTS = (("control", True), ("undefined_byte", False))
+
 
 class Unreadable(ValueError):
     """The bytes of a field are not what the field holds.
@@ -29,13 +32,9 @@ def decode(raw: bytes) -> str:
         Unreadable: ``control`` (a control character), ``undefined_byte`` (no letter of TIS-620).
     """
     body = raw.strip(PADDING)
-    faults = []
-    if any(byte < 0x20 or byte == 0x7F for byte in body):
-        faults.append("control")
-    if any(not _is_defined(byte) for byte in body):
-        faults.append("undefined_byte")
-    if faults:
-        raise Unreadable(*faults)
+    if wrong := body.translate(None, _DEFINED):
+        are_controls = {byte < 0x20 or byte == 0x7F for byte in wrong}
+        raise Unreadable(*(code for code, is_control in _FAULTS if is_control in are_controls))
     return body.decode("tis-620")
 
 
@@ -64,7 +63,3 @@ def decode_parts(raw: bytes, count: int) -> list[str]:
     if len(parts) != count:
         raise Unreadable("parts")
     return parts if any(parts) else []
-
-
-def _is_defined(byte: int) -> bool:
-    return byte < 0x80 or 0xA1 <= byte <= 0xDA or 0xDF <= byte <= 0xFB

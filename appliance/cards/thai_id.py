@@ -31,7 +31,8 @@ class Applet(Enum):
 class Field(Enum):
     """A field: symbolic name, applet, offset and size in bytes; in the order in which a record shows them.
 
-    For the laser and the chip number the offset is the place in the answer of the applet's only command.
+    For the laser and the chip number the offset is the place in the answer of the applet's only command. ``stretch`` is
+    the same as a range of bytes.
     """
 
     VERSION = ("version", Applet.MOI, 0x0000, 4)
@@ -58,16 +59,14 @@ class Field(Enum):
         self.applet = applet
         self.offset = offset
         self.size_bytes = size_bytes
+        self.stretch = range(offset, offset + size_bytes)
+
+    __hash__ = object.__hash__  # members are compared by identity; the inherited one hashes the name each time
 
     @classmethod
     def named(cls, symbol: str) -> "Field":
         """Return the field of a symbolic name. Raises KeyError."""
         return {field.symbol: field for field in cls}[symbol]
-
-    @property
-    def stretch(self) -> range:
-        """Return the bytes of the applet's file that this field is."""
-        return range(self.offset, self.offset + self.size_bytes)
 
 
 #: What ``card-station read --fields`` offers.

@@ -73,13 +73,16 @@ class PcscChannel:
 
     def transmit(self, command: bytes) -> bytes:
         """Send one APDU. Raises CardError, ReaderUnavailable."""
-        _log.log(TRAFFIC, "> %s", command.hex())
+        is_traced = _log.isEnabledFor(TRAFFIC)
+        if is_traced:
+            _log.log(TRAFFIC, "> %s", command.hex())
         result, answer = scard.SCardTransmit(self._handle, self._pci, list(command))
         if result != scard.SCARD_S_SUCCESS:
             raise _fault(result)
         if len(answer) == 0:
             raise CardRemoved("the card left in the middle of a command")
-        _log.log(TRAFFIC, "< %s", bytes(answer).hex())
+        if is_traced:
+            _log.log(TRAFFIC, "< %s", bytes(answer).hex())
         return bytes(answer)
 
 
@@ -147,8 +150,7 @@ class PcscSlot:
             self._held_atr = None  # the card was not read to its end: it is new when the service is back
             raise
         finally:
-            scard.SCardEndTransaction(handle, scard.SCARD_LEAVE_CARD)
-            scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)
+            scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)  # ends the transaction too
 
     def close(self) -> None:
         """Release the context."""

@@ -32,7 +32,7 @@ class SlotReader:
         self, slot: CardSlot, allowed: Collection[Field], on_exchange: Callable[[], None] = lambda: None
     ) -> None:
         self._slot = slot
-        self._allowed = allowed
+        self._allowed = frozenset(allowed)
         self._on_exchange = on_exchange
 
     def wait_card(self, timeout_s: float) -> Insertion | None:

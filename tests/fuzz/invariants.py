@@ -22,7 +22,7 @@ from appliance.cards.thai_id import ANSWERS, PHOTO_LENGTH, Applet, Field, select
 
 CODES = {
     "control", "undefined_byte", "not_digits", "parts", "unknown_value", "unknown_version", "not_a_date",
-    "not_a_laser_number", "photo_length", "not_jpeg", "jpeg_cut",
+    "not_a_laser_number", "photo_length", "not_jpeg", "jpeg_cut", "length",
 }  # fmt: skip
 ODD_BUT_READ = {"unknown_version", "not_a_date"}  # problems of a field that is shown all the same
 ANSWERS_OF_CHECKS = {"pass", "fail", "could_not_check", "not_asked"}
@@ -89,7 +89,8 @@ def check_record(record: Record) -> None:
     for problem in record.problems:
         symbol, _, part = problem.field.partition(".")
         field = Field.named(symbol)
-        assert part == "" if field is not Field.HEALTH else part in HEALTH_FIELDS
+        is_whole = field is not Field.HEALTH or problem.code == "length"
+        assert part == "" if is_whole else part in HEALTH_FIELDS
         assert problem.code in CODES
         assert bytes.fromhex(problem.raw).hex() == problem.raw
         value = getattr(record.values[field], part) if part else record.values[field]
@@ -152,12 +153,14 @@ def most_commands(fields: Collection[Field]) -> int:
     """Return how many commands a read may take at the very most, whatever the card answers.
 
     The Ministry's file by windows of 255 bytes, a photo by 21 of them, the health file by 2, one question for the laser
-    and the chip number; a read of several ends with a window that it knows.
+    and the chip number. A read of several ends with the number again, or with all windows where that is not read.
     """
     others = {field.applet for field in fields} - {Applet.MOI}
-    questions = _windows(fields) + 21 * (Field.PHOTO in fields) + len(others) + (Applet.NHSO in others)
-    selects = 1 + len(others) + bool(others)
-    return PER_SELECT * selects + PER_QUESTION * (questions + (questions > 1 or selects > 1)) + OTHER_P2
+    windows = _windows(fields) + 21 * (Field.PHOTO in fields)
+    questions, selects = windows + len(others) + (Applet.NHSO in others), 1 + len(others) + bool(others)
+    if questions > 1 or selects > 1:
+        questions += 1 if Field.CITIZEN_ID in fields else windows
+    return PER_SELECT * selects + PER_QUESTION * questions + OTHER_P2
 
 
 def _windows(fields: Collection[Field]) -> int:
@@ -194,7 +197,8 @@ class AllowList:
     """
 
     def __init__(self, allowed: Collection[Field]) -> None:
-        self._selects = {bytes(replace(select(field.applet), le=None)): field.applet for field in allowed}
+        applets = {Applet.MOI, *(field.applet for field in allowed)} if allowed else set()
+        self._selects = {bytes(replace(select(applet), le=None)): applet for applet in applets}
         self._readable = _readable(frozenset(allowed))
         self._selected: Applet | None = None
         self._corrections = 0

@@ -220,7 +220,6 @@ def test_no_order_of_commands_is_a_way_round_the_allow_list(
             guard.transmit(command)
 
 
-@pytest.mark.xfail(strict=True, reason="a SELECT whose answer never came leaves the rights of the applet before it")
 def test_a_select_that_breaks_off_gives_no_right_to_the_applet_before_it() -> None:
     health, told = {Field.CITIZEN_ID, Field.HEALTH}, list[bytes]()
 
@@ -238,7 +237,6 @@ def test_a_select_that_breaks_off_gives_no_right_to_the_applet_before_it() -> No
         guard.transmit(bytes(read_file(Field.CITIZEN_ID.stretch)))
 
 
-@pytest.mark.xfail(strict=True, reason="without the number, what is read again may be the same on both cards")
 def test_two_cards_never_mix_where_the_number_is_not_read() -> None:
     fields = (Field.VERSION, Field.BIRTH_DATE, Field.PHOTO_NUMBER)
     swapped = deck("swapped-at-6")
@@ -246,14 +244,10 @@ def test_two_cards_never_mix_where_the_number_is_not_read() -> None:
     assert isinstance(found, CardError) or str(found.values) in {outcome_of(serial, fields) for serial in (1, 2)}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the eighth GET RESPONSE is sent, and its answer thrown away", raises=AssertionError
-)
 def test_data_in_eight_parts_are_whole() -> None:
     assert isinstance(outcome(Worst(8).transmit), Record)
 
 
-@pytest.mark.xfail(strict=True, reason="a read selects the Ministry's applet first, which such a service may not")
 @pytest.mark.parametrize("field", [Field.LASER_NUMBER, Field.CHIP_NUMBER, Field.HEALTH])
 def test_a_service_may_read_another_applet_alone(field: Field) -> None:
     honest = deck("person-1")

@@ -116,10 +116,6 @@ class Script:
     def SCardBeginTransaction(self, handle: int) -> int:  # noqa: N802
         return int(self._next("begin", self.begins))
 
-    def SCardEndTransaction(self, handle: int, disposition: int) -> int:  # noqa: N802
-        self.calls.append(f"end {disposition}")
-        return 0
-
     def SCardDisconnect(self, handle: int, disposition: int) -> int:  # noqa: N802
         self.calls.append(f"disconnect {disposition}")
         self.card.reset()
@@ -171,7 +167,7 @@ def test_every_fault_of_a_transmit_has_its_error_and_the_card_is_left(script: Sc
     with pytest.raises(FAULTS[code]) as caught, slot.open() as channel:
         channel.transmit(b"\x00\xa4\x04\x00")
     assert type(caught.value) is FAULTS[code]
-    assert script.calls[-2:] == [f"end {scard.SCARD_LEAVE_CARD}", f"disconnect {scard.SCARD_LEAVE_CARD}"]
+    assert script.calls[-1] == f"disconnect {scard.SCARD_LEAVE_CARD}"
 
 
 @pytest.mark.parametrize("code", FAULTS)
