@@ -130,4 +130,5 @@ def test_the_masks_of_an_input_name_fields() -> None:
     assert chosen(b"\xff\xff\xff") == list(Field)
     assert may_read(CID, set(TEXT))
     assert not may_read(TEXT, set(CID))
-    assert not may_read([Field.HEALTH], {Field.HEALTH})
+    assert may_read([Field.HEALTH], {Field.HEALTH})
+    assert not may_read([], set())
