@@ -22,21 +22,8 @@ from typing import Any
 
 from smartcard import scard
 
-from appliance.errors import (
-    CardBusy,
-    CardError,
-    CardGarbled,
-    CardMute,
-    CardProtocolMismatch,
-    CardRemoved,
-    CardReset,
-    CardServiceDown,
-    CardServiceRefuses,
-    CardUnpowered,
-    NoReader,
-    ReaderGone,
-    ReaderUnavailable,
-)
+from appliance.errors import CardError, CardRemoved, CardServiceDown, NoReader, ReaderUnavailable
+from appliance.hardware.pcsc_faults import READER_GONE, fault_of, service_fault_of
 from appliance.hardware.presence import UNAWARE, Presence
 from appliance.ports import Insertion
 
@@ -44,23 +31,9 @@ TRAFFIC = 5  # log level below DEBUG: APDU bytes are personal data and never rea
 
 _PNP = "\\\\?PnP?\\Notification"
 _NO_BLOCKING = "PCSCLITE_NO_BLOCKING"  # else libpcsclite waits for another program's card for ever
-_ACCESS_DENIED = 0x8010006A
+_GONE_PAUSE_S = 0.05
 
 _log = logging.getLogger(__name__)
-
-_CARD_FAULTS: dict[int, type[CardError]] = {
-    scard.SCARD_E_NO_SMARTCARD: CardRemoved,
-    scard.SCARD_W_REMOVED_CARD: CardRemoved,
-    scard.SCARD_E_NOT_TRANSACTED: CardRemoved,
-    scard.SCARD_W_UNRESPONSIVE_CARD: CardMute,
-    scard.SCARD_W_UNPOWERED_CARD: CardUnpowered,
-    scard.SCARD_W_UNSUPPORTED_CARD: CardProtocolMismatch,
-    scard.SCARD_E_PROTO_MISMATCH: CardProtocolMismatch,
-    scard.SCARD_E_SHARING_VIOLATION: CardBusy,
-    scard.SCARD_W_RESET_CARD: CardReset,
-    scard.SCARD_E_INSUFFICIENT_BUFFER: CardGarbled,
-}
-_READER_GONE = (scard.SCARD_E_UNKNOWN_READER, scard.SCARD_E_READER_UNAVAILABLE)
 
 
 class PcscChannel:
@@ -78,7 +51,7 @@ class PcscChannel:
             _log.log(TRAFFIC, "> %s", command.hex())
         result, answer = scard.SCardTransmit(self._handle, self._pci, list(command))
         if result != scard.SCARD_S_SUCCESS:
-            raise _fault(result)
+            raise fault_of(result)
         if len(answer) == 0:
             raise CardRemoved("the card left in the middle of a command")
         if is_traced:
@@ -182,7 +155,7 @@ class PcscSlot:
         )
         if result == scard.SCARD_S_SUCCESS:
             return handle, protocol
-        fault = _fault(result)
+        fault = fault_of(result)
         if not isinstance(fault, CardError):
             self._lost(result)
             self._held_atr = None
@@ -190,14 +163,14 @@ class PcscSlot:
 
     def _is_in_use(self) -> bool:
         """Say whether another program has the card open. Asked without memory: a changed use is no event."""
-        result, states = scard.SCardGetStatusChange(self._established(), 0, [(self._reader, UNAWARE)])
+        result, states = self._changes(0, [(self._reader, UNAWARE)])
         busy = scard.SCARD_STATE_INUSE | scard.SCARD_STATE_EXCLUSIVE
         return result == scard.SCARD_S_SUCCESS and bool(states[0][1] & busy)
 
     def _begin(self, handle: int) -> None:
         result = scard.SCardBeginTransaction(handle)
         if result != scard.SCARD_S_SUCCESS:
-            raise _fault(result)
+            raise fault_of(result)
 
     def _look_until(self, timeout_s: float, is_done: Callable[[], bool]) -> None:
         end_s = time.monotonic() + timeout_s
@@ -213,8 +186,12 @@ class PcscSlot:
         """Wait for one change, at most ``timeout_s``; say whether every reader has told its state."""
         self._list(timeout_s)
         waited = [*((name, one.state) for name, one in self._presences.items()), (_PNP, self._pnp_state)]
-        result, states = scard.SCardGetStatusChange(self._established(), int(timeout_s * 1000), waited)
-        if result in _READER_GONE:
+        result, states = self._changes(timeout_s, waited)
+        blind = [(name, UNAWARE) for name, one in self._presences.items() if one.is_blind]
+        if result == scard.SCARD_E_TIMEOUT and blind:
+            result, states = self._changes(0, blind)
+        if result in READER_GONE:
+            time.sleep(_GONE_PAUSE_S)
             return False  # the next look lists the readers anew
         if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT):
             raise self._lost(result)
@@ -223,6 +200,10 @@ class PcscSlot:
                 self._take(name, state & ~scard.SCARD_STATE_CHANGED, bytes(atr))
             self._held_atr = None
         return True
+
+    def _changes(self, timeout_s: float, waited: list[tuple[str, int]]) -> tuple[int, list[tuple[str, int, list[int]]]]:
+        result, states = scard.SCardGetStatusChange(self._established(), int(timeout_s * 1000), waited)
+        return result, states
 
     def _take(self, name: str, state: int, atr: bytes) -> None:
         if name == _PNP:
@@ -247,8 +228,7 @@ class PcscSlot:
             raise NoReader(f"no reader named {self._prefix!r}" if self._prefix else "no reader is plugged in")
 
     def _wait_for_any_reader(self, timeout_s: float) -> None:
-        waited = [(_PNP, self._pnp_state)]
-        result, states = scard.SCardGetStatusChange(self._established(), int(timeout_s * 1000), waited)
+        result, states = self._changes(timeout_s, [(_PNP, self._pnp_state)])
         if result == scard.SCARD_S_SUCCESS:
             self._pnp_state = states[0][1] & ~scard.SCARD_STATE_CHANGED
         elif result != scard.SCARD_E_TIMEOUT:
@@ -259,18 +239,18 @@ class PcscSlot:
             os.environ.setdefault(_NO_BLOCKING, "1")
             result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
             if result != scard.SCARD_S_SUCCESS:
-                raise _service_fault(result)
+                raise service_fault_of(result)
             self._context, self._pnp_state = context, UNAWARE
         return self._context
 
     def _lost(self, result: int) -> NoReader | CardServiceDown:
         """Forget what a failed call makes doubtful and return the exception that says so."""
-        fault = _fault(result)
+        fault = fault_of(result)
         if isinstance(fault, NoReader):
             self._presences.pop(self._reader, None)
             return fault
         self._forget_service()
-        return fault if isinstance(fault, CardServiceDown) else _service_fault(result)
+        return fault if isinstance(fault, CardServiceDown) else service_fault_of(result)
 
     def _forget_service(self) -> None:
         """Drop the context: it never recovers. A card that stays in over the outage is the same insertion."""
@@ -279,19 +259,3 @@ class PcscSlot:
         if current is not None and current.is_in and not current.is_new:
             self._held_atr = current.atr
         self._presences.clear()
-
-
-def _fault(result: int) -> CardError | NoReader | CardServiceDown:
-    code = result & 0xFFFFFFFF
-    if code in _CARD_FAULTS:
-        return _CARD_FAULTS[code](f"PC/SC says {code:08X}")
-    if code in _READER_GONE:
-        return ReaderGone("the reader was unplugged while it was in use")
-    return _service_fault(result)
-
-
-def _service_fault(result: int) -> CardServiceDown:
-    code = result & 0xFFFFFFFF
-    if code == _ACCESS_DENIED:
-        return CardServiceRefuses("pcscd refuses this user, or has no room for another client (8010006A)")
-    return CardServiceDown(f"pcscd does not answer ({code:08X})")

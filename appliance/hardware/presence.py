@@ -33,6 +33,11 @@ class Presence:
     atr: bytes = b""
     noticed_s: float = 0.0
 
+    @property
+    def is_blind(self) -> bool:
+        """Say whether a swap would go unseen: pcsc-lite compares its counter with ours only where ours is not 0."""
+        return self.is_in and self.state >> 16 == 0
+
     def take(self, state: int, atr: bytes, held_atr: bytes | None) -> bool:
         """Take what PC/SC says now; say whether this is the card that was held when the service was lost."""
         was_in, is_first = self.is_in, self.state == UNAWARE

@@ -27,6 +27,7 @@ SILENCE_S = 3.0
 TEXT_LIMIT_S = 6.0
 PHOTO_LIMIT_S = 20.0
 GRACE_S = 3.0
+START_S = 15.0  # until a worker is up; a Raspberry Pi Zero under load needs seconds
 TELL_EVERY_S = 0.2
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ class WorkerReader:
     ) -> T:
         """Return what ``take`` finds in the answer; a worker that gives none, or one of another shape, is replaced."""
         try:
-            self._send(request)
+            self._send(request, tell)
             answer = self._answer(silence_s, limit_s or silence_s, tell)
             if "error" not in answer:
                 return take(answer)
@@ -108,9 +109,10 @@ class WorkerReader:
             raise CardServiceDown("the reader worker gave no answer and was started anew") from None
         raise failure
 
-    def _send(self, request: dict[str, Any]) -> None:
+    def _send(self, request: dict[str, Any], tell: Tell) -> None:
         if self._worker is None or self._worker.poll() is not None:
             self._start()
+            self._message(time.monotonic() + START_S, tell)
         assert self._worker is not None
         assert self._worker.stdin is not None
         os.write(self._worker.stdin.fileno(), json.dumps(request).encode() + b"\n")

@@ -16,6 +16,7 @@ from appliance.errors import CardBusy, CardError, CardMute, CardRemoved, CardRes
 from appliance.ports import CardSlot, Insertion, Tell, silence
 
 PAUSES_S = (0.05, 0.1, 0.2, 0.4)
+SETTLE_S = 0.6  # by then pcscd has seen that a card left, also where it has to look
 AGAIN_WITHIN_S = 1.0  # a connect alone may take seconds with a card that does not start
 
 
@@ -48,9 +49,12 @@ class SlotReader:
                 return self._read_once(fields, tell, line)
             except CardError as error:
                 if time.monotonic() > last_s or not self._is_worth_another_try(error, line):
-                    raise
+                    raise self._as_it_is(error) from None
             time.sleep(pause_s)
-        return self._read_once(fields, tell, _Line(self._on_exchange))
+        try:
+            return self._read_once(fields, tell, _Line(self._on_exchange))
+        except CardError as error:
+            raise self._as_it_is(error) from None
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
@@ -66,6 +70,12 @@ class SlotReader:
                 raise CardMute("the card gives no answer to reset")
             line.carry = channel.transmit
             return reading.read(Guard(line.transmit, self._allowed).transmit, fields, tell)
+
+    def _as_it_is(self, error: CardError) -> CardError:
+        """Return what a failed command means: the same code of PC/SC may be a card that left or one that is silent."""
+        if isinstance(error, CardRemoved) and not self._slot.wait_removed(SETTLE_S):
+            return CardMute("the card is in, and does not answer")
+        return error
 
     def _is_worth_another_try(self, error: CardError, line: "_Line") -> bool:
         if isinstance(error, CardReset | CardBusy):

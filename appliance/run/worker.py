@@ -83,6 +83,7 @@ def main(fields: str, name_prefix: str = "", *allowed: str) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold what a card said
     slot = PcscSlot(name_prefix, allowed, on_in_use=lambda: _send({"so_far": None, "in_use": True}))
     reader = SlotReader(slot, [Field.named(name) for name in fields.split(",") if name], SignOfLife(_send))
+    _send({"ready": True})  # from here on it is the card or pcscd that takes its time, not this machine
     for line in sys.stdin:
         _send(answer(reader, json.loads(line), _send))
     slot.close()

@@ -73,7 +73,6 @@ def test_a_card_changed_while_nobody_looked_is_a_new_insertion(station: GuestSta
     swap_while_nobody_looks(station, reader)
 
 
-@pytest.mark.xfail(reason="pcsc-lite does not compare an event counter of 0, and hardware.pcsc relies on it")
 def test_a_card_that_came_with_the_reader_and_was_changed_is_a_new_insertion(
     station: GuestStation, readers: list[UsbReader]
 ) -> None:

@@ -251,7 +251,7 @@ def test_what_passes_in_a_moment_is_waited_for(script: Script, code: int, call: 
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [(0x80100069, CardRemoved), (0x80100066, CardMute), (0x80100068, CardReset)]
+    ("code", "error"), [(0x80100069, CardMute), (0x80100016, CardMute), (0x80100066, CardMute), (0x80100068, CardReset)]
 )
 def test_what_does_not_pass_is_said_in_the_end(script: Script, code: int, error: type[Exception]) -> None:
     slot = put_in()
@@ -271,10 +271,28 @@ def test_a_card_that_left_is_not_waited_for(script: Script) -> None:
 
 def test_a_card_that_answered_before_it_left_is_not_asked_again(script: Script) -> None:
     slot = put_in()
-    script.transmits = [OK, 0x80100069]
+    script.transmits, script.states = [OK, 0x80100069], [EMPTY]
     with pytest.raises(CardRemoved):
         SlotReader(slot, CID).read(CID)
     assert script.calls.count("connect") == 1
+
+
+@pytest.mark.parametrize("code", [0x80100016, 0x80100069])
+def test_a_card_that_falls_silent_but_is_still_in_is_mute(script: Script, code: int) -> None:
+    """libccid says the same of a card that left and of one that does not answer; only the slot tells."""
+    slot = put_in()
+    script.transmits = [OK, code]
+    with pytest.raises(CardMute):
+        SlotReader(slot, CID).read(CID)
+    assert script.calls.count("connect") == 1
+
+
+def test_a_swap_that_the_counter_hides_is_seen(script: Script) -> None:
+    """A card that came with its reader has counter 0, and pcsc-lite compares only counters that are not 0."""
+    slot = put_in()
+    script.statuses, script.states = [scard.SCARD_E_TIMEOUT], [PRESENT, 2 << 16 | PRESENT]
+    assert slot.wait_removed(0.01) is True
+    assert slot.wait_card(0) is not None
 
 
 def test_a_service_that_dies_in_a_read_leaves_the_card_to_be_read(script: Script) -> None:

@@ -89,7 +89,8 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker
         script.write_text(
             f"#!{python} -I\nimport os, pathlib, sys, time\nstarts = pathlib.Path({str(tmp_path / 'starts')!r})\n"
             "starts.open('a').write('x'); start = len(starts.read_text())\n"
-            "def say(text):\n    os.write(1, text.encode())\nlines = iter(sys.stdin.readline, '')\n" + program
+            "def say(text):\n    os.write(1, text.encode())\nlines = iter(sys.stdin.readline, '')\n"
+            "say('{\"ready\": true}\\n')\n" + program
         )
         script.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(script))
@@ -156,10 +157,12 @@ def test_an_empty_slot_a_card_and_its_removal_are_answers() -> None:
 
 
 def test_cards_that_cannot_be_read_are_answers_that_hold_no_byte_of_them() -> None:
-    for card, name in ((BankCard(), "NotAThaiIdCard"), (MuteCard(), "CardRemoved")):
+    for card, name in ((BankCard(), "NotAThaiIdCard"), (MuteCard(), "CardMute")):
         slot = InMemorySlot()
         slot.insert(card)
-        assert answer(SlotReader(slot, ALL), READ)["error"] == name
+        reader = SlotReader(slot, ALL)
+        assert answer(reader, WAIT)["insertion"]
+        assert answer(reader, READ)["error"] == name
 
 
 def test_a_card_without_an_atr_is_mute_and_is_sent_no_command() -> None:
