@@ -55,12 +55,14 @@ class Insertion:
         reader: the reader's full name.
         atr: answer to reset; empty where the card gives none.
         at_monotonic_s: when it was noticed, in seconds since boot.
+        turn: the slot's own count of insertions and removals, by which a new worker knows the card again.
     """
 
     number: int
     reader: str
     atr: bytes
     at_monotonic_s: float
+    turn: int = 0
 
 
 class CardReader(Protocol):

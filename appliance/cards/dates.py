@@ -5,6 +5,7 @@ its raw bytes. Year 2569 of the Buddhist era is 2026 of the Common Era.
 """
 
 import calendar
+import re
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -23,6 +24,13 @@ class Precision(Enum):
     YEAR = "year"
     LIFETIME = "lifetime"
     UNKNOWN = "unknown"
+
+
+_SPELLINGS = {
+    Precision.DAY: "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    Precision.MONTH: "[0-9]{4}-[0-9]{2}",
+    Precision.YEAR: "[0-9]{4}",
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,13 @@ class CardDate:
 
     @classmethod
     def from_data(cls, data: dict[str, str | None]) -> Self:
-        """Return what ``as_data`` showed. Raises KeyError, ValueError."""
+        """Return what ``as_data`` showed. Raises KeyError, TypeError, ValueError."""
         value, precision, raw = data["value"], Precision(data["precision"]), data.get("raw")
-        return cls(precision, value, raw, is_blank=raw is not None and _is_blank(bytes.fromhex(raw)))
+        if not re.fullmatch(_SPELLINGS.get(precision, ""), value or ""):
+            raise ValueError("no date")
+        found = cls(precision, value, raw, is_blank=raw is not None and _is_blank(bytes.fromhex(raw)))
+        found.first_day()  # raises where there is no such day
+        return found
 
     def _parts(self) -> list[int]:
         known = [int(part) for part in (self.value or "").split("-")]

@@ -59,4 +59,7 @@ class Photo:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
         """Return what ``as_data`` showed. Raises KeyError, ValueError."""
-        return cls(base64.b64decode(data["base64"], validate=True))
+        jpeg = base64.b64decode(data["base64"], validate=True)
+        if not (jpeg.startswith(_JPEG_START) and len(jpeg) <= MAX_PHOTO_BYTES):
+            raise ValueError("no photo")
+        return cls(jpeg)

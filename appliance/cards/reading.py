@@ -112,13 +112,14 @@ class _MinistryFile:
 
 
 def _optional(session: Session, field: Field) -> bytes | None:
-    """Read a field of another applet; None where this card does not have it, as older chips do not."""
+    """Read a field of another applet; None where the card refuses it or its first command, as older chips do."""
     try:
         session.select(thai_id.select(field.applet))
         if field.applet in thai_id.ANSWERS:
             answer = thai_id.ANSWERS[field.applet]
-            whole = session.ask(answer.command, answer.size_bytes)
-            return whole[field.offset : field.offset + field.size_bytes]
-        return b"".join(session.ask(thai_id.read_file(one), len(one)) for one in plan.file_windows(field))
+            return session.ask(answer.command, answer.size_bytes)[field.offset : field.offset + field.size_bytes]
+        first, *rest = plan.file_windows(field)
+        parts = [session.ask(thai_id.read_file(first), len(first))]
     except CardRefused:
         return None
+    return b"".join([*parts, *(session.ask(thai_id.read_file(window), len(window)) for window in rest)])

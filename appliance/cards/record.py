@@ -5,6 +5,7 @@ None and named in ``problems``; no half of it is ever shown. A field that the ca
 problem. ``as_data`` is the JSON of ``card-station read``, and the form in which a record leaves the reader worker.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,8 @@ from appliance.cards.photo import Photo
 from appliance.cards.thai_id import Field
 
 PASS, FAIL, COULD_NOT_CHECK, NOT_ASKED = "pass", "fail", "could_not_check", "not_asked"
+
+_MAX_APDUS = 10_000
 
 _DATES = (Field.BIRTH_DATE, Field.ISSUE_DATE, Field.EXPIRY_DATE)  # in the order in which they come in a life
 
@@ -95,7 +98,7 @@ class Record:
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Return what ``as_data`` showed. Raises KeyError, TypeError, ValueError, AttributeError."""
         values = {field: _restored(field, data[field.symbol]) for field in Field if field.symbol in data}
-        return cls(values, tuple(Problem(**problem) for problem in data["problems"]), int(data["apdus"]))
+        return cls(values, tuple(Problem(**problem) for problem in data["problems"]), _count(data["apdus"]))
 
     def _checksum(self) -> str:
         if Field.CITIZEN_ID not in self.values:
@@ -143,15 +146,28 @@ def _restored(field: Field, shown: Any) -> Any:  # noqa: PLR0911 - one line a ki
         return None
     match field:
         case Field.NAME_TH | Field.NAME_EN:
-            return Name(**shown)
+            return Name(**{name: _words(text) for name, text in shown.items()})
         case Field.ADDRESS:
-            return Address(**shown)
+            return Address(**{name: _words(text) for name, text in shown.items()})
         case Field.BIRTH_DATE | Field.ISSUE_DATE | Field.EXPIRY_DATE:
             return CardDate.from_data(shown)
         case Field.PHOTO:
             return Photo.from_data(shown)
         case Field.HEALTH:
             return Health.from_data(shown)
-    if not isinstance(shown, str):
-        raise TypeError(field.symbol)
-    return shown
+    if field is Field.CITIZEN_ID and not re.fullmatch("[0-9]{13}", shown):
+        raise ValueError("no citizen number")
+    return _words(shown)
+
+
+def _count(number: int) -> int:
+    if not (type(number) is int and 0 <= number <= _MAX_APDUS):
+        raise ValueError("no number of commands")
+    return number
+
+
+def _words(text: str) -> str:
+    """Return a text that can have come from a card: nothing that does something to a terminal. Raises ValueError."""
+    if not text.isprintable():
+        raise ValueError("no text of a card")
+    return text

@@ -52,9 +52,10 @@ class Session:
         response = self._corrected(command)
         data, fetches = response.data, 0
         while status_word.sw1(response.sw) == status_word.MORE_DATA:
-            if fetches == MAX_GET_RESPONSE:
-                raise CardGarbled("the card goes on announcing more data")
-            response = self._get_response(status_word.sw2(response.sw) or 256)
+            announced = status_word.sw2(response.sw) or 256
+            if fetches == MAX_GET_RESPONSE or len(data) + announced > size_bytes:
+                raise CardGarbled(f"the card announces more than the {size_bytes} bytes that were asked for")
+            response = self._get_response(announced)
             data += response.data
             fetches += 1
         if response.sw in status_word.APPLET_LOST:

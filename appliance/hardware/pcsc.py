@@ -18,7 +18,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from smartcard import scard
 
@@ -32,6 +32,7 @@ TRAFFIC = 5  # log level below DEBUG: APDU bytes are personal data and never rea
 _PNP = "\\\\?PnP?\\Notification"
 _NO_BLOCKING = "PCSCLITE_NO_BLOCKING"  # else libpcsclite waits for another program's card for ever
 _GONE_PAUSE_S = 0.05
+_BAD_NAME = "a reader's name holds characters that none may: unplug it"
 
 _log = logging.getLogger(__name__)
 
@@ -59,21 +60,36 @@ class PcscChannel:
         return bytes(answer)
 
 
+class _Held(NamedTuple):
+    """The card that was in when something was lost: the same again is no new insertion.
+
+    Args:
+        reader: the reader's name.
+        atr: the card's answer to reset.
+        turn: pcscd's count for the slot; None where pcscd itself was lost, and counts anew.
+    """
+
+    reader: str
+    atr: bytes
+    turn: int | None
+
+
 class PcscSlot:
     """The slot of whichever reader takes the card (``ports.CardSlot``).
 
     Args:
         name_prefix: start of the reader's name; empty for any reader.
         allowed: starts of the names of readers that may be used at all; empty allows every reader.
-        on_in_use: called before the card is connected while another program has it open: connecting then blocks for as
-            long as that program's transaction lasts, and whoever keeps the time should know why.
+        on_in_use: called with True before the card is connected while another program has it open, and with False
+            after it: connecting blocks for as long as that program's transaction lasts, and whoever keeps the time
+            should know why.
     """
 
     def __init__(
         self,
         name_prefix: str = "",
         allowed: tuple[str, ...] = (),
-        on_in_use: Callable[[], None] = lambda: None,
+        on_in_use: Callable[[bool], None] = lambda is_in_use: None,
     ) -> None:
         self._prefix = name_prefix
         self._allowed = allowed or ("",)
@@ -81,16 +97,27 @@ class PcscSlot:
         self._context: int | None = None
         self._presences: dict[str, Presence] = {}
         self._reader = ""
-        self._held_atr: bytes | None = None
+        self._held: _Held | None = None
         self._pnp_state = UNAWARE
         self._count = 0
 
+    def resume(self, insertion: Insertion) -> None:
+        """Take over from a process that was ended: ``insertion`` was returned, and may still be in."""
+        self._reader, self._count = insertion.reader, insertion.number
+        self._held = _Held(insertion.reader, insertion.atr, insertion.turn)
+
     def readers(self) -> list[str]:
-        """Return the names of all readers that pcscd lists. Raises ReaderUnavailable."""
-        result, names = scard.SCardListReaders(self._established(), [])
+        """Return the names of all readers that pcscd lists and that can be used. Raises ReaderUnavailable."""
+        try:
+            result, names = scard.SCardListReaders(self._established(), [])
+        except (SystemError, UnicodeError):  # the library's own, on a name that is not UTF-8
+            raise NoReader(_BAD_NAME) from None
         if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_NO_READERS_AVAILABLE):
             raise self._lost(result)
-        return sorted(names or ())
+        usable = sorted(name for name in names or () if name.isascii() and name.isprintable())
+        if names and not usable:
+            raise NoReader(_BAD_NAME)
+        return usable
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return the insertion that was not returned yet. Raises ReaderUnavailable."""
@@ -101,13 +128,10 @@ class PcscSlot:
         found = self._presences[name]
         self._reader, found.is_new = name, False
         self._count += 1
-        return Insertion(self._count, name, found.atr, found.noticed_s)
+        return Insertion(self._count, name, found.atr, found.noticed_s, found.turn)
 
     def wait_removed(self, timeout_s: float) -> bool:
-        """Say whether the card returned last is out; one that nobody returned yet is taken as that card."""
-        if self._count == 0:
-            self._look(0)
-            self._adopt()
+        """Say whether the card returned last is out."""
         self._look_until(timeout_s, lambda: bool(self._presences) and self._is_removed())
         return self._is_removed()
 
@@ -120,7 +144,7 @@ class PcscSlot:
             yield PcscChannel(handle, protocol, self._presences[self._reader].atr)
         except ReaderUnavailable:
             self._forget_service()
-            self._held_atr = None  # the card was not read to its end: it is new when the service is back
+            self._held = None  # the card was not read to its end: it is new when the service is back
             raise
         finally:
             scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)  # ends the transaction too
@@ -132,33 +156,31 @@ class PcscSlot:
             self._context = None
 
     def _new(self) -> str | None:
-        return next((name for name, one in self._presences.items() if one.is_new), None)
+        """Return the reader whose card waits longest."""
+        new = {name: one.noticed_s for name, one in self._presences.items() if one.is_new}
+        return min(new, key=lambda name: new[name], default=None)
 
     def _is_removed(self) -> bool:
         current = self._presences.get(self._reader)
         return current is None or not current.is_in or current.is_new
 
-    def _adopt(self) -> None:
-        """Take the card that is in as the one that was returned, by a worker before this one."""
-        name = self._new()
-        if name is not None:
-            self._reader, self._presences[name].is_new, self._count = name, False, 1
-
     def _connect(self) -> tuple[int, int]:
         if self._reader not in self._presences:
             raise CardRemoved("no card was put in")
-        if self._is_in_use():
-            self._on_in_use()
+        if is_in_use := self._is_in_use():
+            self._on_in_use(True)
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         result, handle, protocol = scard.SCardConnect(
             self._established(), self._reader, scard.SCARD_SHARE_SHARED, protocols
         )
+        if is_in_use:
+            self._on_in_use(False)
         if result == scard.SCARD_S_SUCCESS:
             return handle, protocol
         fault = fault_of(result)
         if not isinstance(fault, CardError):
             self._lost(result)
-            self._held_atr = None
+            self._held = None
         raise fault
 
     def _is_in_use(self) -> bool:
@@ -198,7 +220,7 @@ class PcscSlot:
         if result == scard.SCARD_S_SUCCESS:
             for name, state, atr in states:
                 self._take(name, state & ~scard.SCARD_STATE_CHANGED, bytes(atr))
-            self._held_atr = None
+            self._held = None
         return True
 
     def _changes(self, timeout_s: float, waited: list[tuple[str, int]]) -> tuple[int, list[tuple[str, int, list[int]]]]:
@@ -210,8 +232,11 @@ class PcscSlot:
             self._pnp_state = state
         elif state & (scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE):
             del self._presences[name]
-        elif self._presences[name].take(state, atr, self._held_atr):
-            self._reader = name
+        else:
+            one = self._presences[name]
+            one.take(state, atr)
+            if self._held in (_Held(name, one.atr, None), _Held(name, one.atr, one.turn)):
+                self._reader, one.is_new = name, False
 
     def _list(self, timeout_s: float) -> None:
         """Watch the readers whose names fit, as they are now."""
@@ -257,5 +282,5 @@ class PcscSlot:
         self.close()
         current = self._presences.get(self._reader)
         if current is not None and current.is_in and not current.is_new:
-            self._held_atr = current.atr
+            self._held = _Held(self._reader, current.atr, None)
         self._presences.clear()

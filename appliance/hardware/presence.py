@@ -36,20 +36,21 @@ class Presence:
     @property
     def is_blind(self) -> bool:
         """Say whether a swap would go unseen: pcsc-lite compares its counter with ours only where ours is not 0."""
-        return self.is_in and self.state >> 16 == 0
+        return self.is_in and self.turn == 0
 
-    def take(self, state: int, atr: bytes, held_atr: bytes | None) -> bool:
-        """Take what PC/SC says now; say whether this is the card that was held when the service was lost."""
-        was_in, is_first = self.is_in, self.state == UNAWARE
-        turns = ((state >> 16) - (self.state >> 16)) & 0xFFFF
+    @property
+    def turn(self) -> int:
+        """Return pcscd's count of insertions and removals in this slot."""
+        return self.state >> 16
+
+    def take(self, state: int, atr: bytes) -> None:
+        """Take what PC/SC says now."""
+        was_in, before = self.is_in, self.turn
         self.state, self.is_in = state, bool(state & _PRESENT)
         if not self.is_in:
             self.is_new = False
-            return False
+            return
         self.atr = b"" if state & _MUTE else atr
-        if was_in and turns < 2:
-            return False
-        is_held = is_first and atr == held_atr
-        self.is_new = not is_held
-        self.noticed_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-        return is_held
+        if not was_in or (self.turn - before) & 0xFFFF >= 2:
+            self.is_new = True
+            self.noticed_s = time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -8,12 +8,14 @@ a photo takes six seconds on the slowest cards, and a card that is silent for th
 import json
 import logging
 import os
+import re
 import select
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from appliance import errors
@@ -21,7 +23,7 @@ from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
 from appliance.errors import CardBusy, CardDeadline, CardRefused, CardServiceDown
 from appliance.ports import Insertion, Tell, silence
-from appliance.run.worker import unpack_insertion
+from appliance.run.worker import pack_insertion, unpack_insertion
 
 SILENCE_S = 3.0
 TEXT_LIMIT_S = 6.0
@@ -29,6 +31,12 @@ PHOTO_LIMIT_S = 20.0
 GRACE_S = 3.0
 START_S = 15.0  # until a worker is up; a Raspberry Pi Zero under load needs seconds
 TELL_EVERY_S = 0.2
+MAX_LINE_BYTES = 1 << 17
+MAX_MESSAGE = 200
+
+#: What a worker can do wrong; TimeoutError is an OSError, a pipe that is full BlockingIOError.
+_MISBEHAVIOUR = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
+_NUMBER = re.compile("[0-9]{9}")
 
 T = TypeVar("T")
 
@@ -54,27 +62,36 @@ class WorkerReader:
         silence_s: float = SILENCE_S,
         is_quiet: bool = False,
     ) -> None:
-        self._arguments = [",".join(field.symbol for field in may_read), name_prefix, *allowed]
+        self._may_read = ",".join(field.symbol for field in may_read)
+        self._names = [name_prefix, *allowed]
         self._silence_s = silence_s
         self._errors = subprocess.DEVNULL if is_quiet else None
         self._worker: subprocess.Popen[bytes] | None = None
         self._unread = b""
         self._is_in_use = False
+        self._is_our_hang = False
+        self._insertion: Insertion | None = None
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return a new insertion, or None after ``timeout_s``. Raises ReaderUnavailable."""
-        return self._ask({"do": "wait_card", "timeout_s": timeout_s}, timeout_s + GRACE_S, _insertion)
+        found = self._ask({"do": "wait_card", "timeout_s": timeout_s}, timeout_s + GRACE_S, _insertion)
+        if found is not None:
+            self._insertion, self._is_our_hang = found, False
+        return found
 
     def read(self, fields: Sequence[Field], tell: Tell = silence) -> Record:
         """Read ``fields`` of the card that is in, all or nothing. Raises CardError, ReaderUnavailable."""
         request = {"do": "read", "fields": [field.symbol for field in fields]}
         limit_s = PHOTO_LIMIT_S if Field.PHOTO in fields else TEXT_LIMIT_S
-        return self._ask(request, self._silence_s, _record, limit_s, tell)
+        return self._ask(request, self._silence_s, partial(_record, fields), limit_s, tell)
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
         request = {"do": "wait_removed", "timeout_s": timeout_s}
-        return self._ask(request, timeout_s + GRACE_S, lambda answer: bool(answer["removed"]))
+        is_removed = self._ask(request, timeout_s + GRACE_S, lambda answer: bool(answer["removed"]))
+        if is_removed:
+            self._insertion = None
+        return is_removed
 
     def readers(self) -> list[str]:
         """Return the names of all readers there are. Raises ReaderUnavailable."""
@@ -99,11 +116,12 @@ class WorkerReader:
             if "error" not in answer:
                 return take(answer)
             failure = _error(answer)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # TimeoutError is an OSError
+        except _MISBEHAVIOUR as error:
             self._kill()
             _log.warning("reader worker killed during %s: %s", request["do"], type(error).__name__)
             if isinstance(error, TimeoutError) and request["do"] == "read":
-                if self._is_in_use:
+                is_busy, self._is_our_hang = self._is_in_use and not self._is_our_hang, True
+                if is_busy:
                     raise CardBusy("another program has the card and did not let go of it") from None
                 raise CardDeadline(f"no answer within {silence_s:g} s, or no whole one within {limit_s:g} s") from None
             raise CardServiceDown("the reader worker gave no answer and was started anew") from None
@@ -115,6 +133,8 @@ class WorkerReader:
             self._message(time.monotonic() + START_S, tell)
         assert self._worker is not None
         assert self._worker.stdin is not None
+        if self._unread or select.select([_output(self._worker)], [], [], 0)[0]:
+            raise ValueError("it speaks without being asked")
         os.write(self._worker.stdin.fileno(), json.dumps(request).encode() + b"\n")
 
     def _answer(self, silence_s: float, limit_s: float, tell: Tell) -> dict[str, Any]:
@@ -131,31 +151,36 @@ class WorkerReader:
     def _message(self, end_s: float, tell: Tell) -> dict[str, Any]:
         """Return the next message of the worker. Raises TimeoutError after ``end_s``, other OSError, ValueError."""
         assert self._worker is not None
-        assert self._worker.stdout is not None
+        output = _output(self._worker)
         while b"\n" not in self._unread:
             left_s = end_s - time.monotonic()
             if left_s <= 0:
                 raise TimeoutError
-            if not select.select([self._worker.stdout], [], [], min(left_s, TELL_EVERY_S))[0]:
+            if not select.select([output], [], [], min(left_s, TELL_EVERY_S))[0]:
                 tell(None)
                 continue
-            part = os.read(self._worker.stdout.fileno(), 65536)
+            part = os.read(output, 65536)
             if not part:
                 raise BrokenPipeError("the reader worker ended")
             self._unread += part
+            if len(self._unread) > MAX_LINE_BYTES:
+                raise ValueError("a line without an end")
         line, _, self._unread = self._unread.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
+        message: dict[str, Any] = json.loads(line, parse_constant=_no_number)
         return message
 
     def _start(self) -> None:
         self._kill()
+        resumed = json.dumps(pack_insertion(self._insertion)) if self._insertion else ""
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "appliance.run.worker", *self._arguments],
+            [sys.executable, "-m", "appliance.run.worker", self._may_read, resumed, *self._names],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             bufsize=0,
         )
+        assert self._worker.stdin is not None
+        os.set_blocking(self._worker.stdin.fileno(), False)  # one that does not listen must not hold us up
 
     def _kill(self) -> None:
         worker, self._worker, self._unread = self._worker, None, b""
@@ -168,21 +193,39 @@ class WorkerReader:
                 worker.wait(1.0)
 
 
+def _output(worker: subprocess.Popen[bytes]) -> int:
+    assert worker.stdout is not None
+    return worker.stdout.fileno()
+
+
 def _insertion(answer: dict[str, Any]) -> Insertion | None:
     found = answer["insertion"]
     return unpack_insertion(found) if found else None
 
 
-def _record(answer: dict[str, Any]) -> Record:
-    return Record.from_data(answer["record"])
+def _record(fields: Sequence[Field], answer: dict[str, Any]) -> Record:
+    record = Record.from_data(answer["record"])
+    if set(record.values) != set(fields):
+        raise ValueError("not the fields that were asked for")
+    return record
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def _error(answer: dict[str, Any]) -> errors.CardError | errors.ReaderUnavailable:
     """Return the error that the worker met. Raises KeyError, TypeError where it names none."""
     if answer["error"] == CardRefused.__name__:
-        return CardRefused(int(answer["sw"]))
+        return CardRefused(int(answer["sw"]) & 0xFFFF)
     kind = vars(errors)[answer["error"]]
     if not issubclass(kind, errors.CardError | errors.ReaderUnavailable):
         raise TypeError(answer["error"])
-    found: errors.CardError | errors.ReaderUnavailable = kind(answer["message"])
+    found: errors.CardError | errors.ReaderUnavailable = kind(_safe(answer["message"]))
     return found
+
+
+def _safe(message: str) -> str:
+    """Return a message that may stand in a log: one that a worker made up could hold anything of a card."""
+    is_plain = message.isascii() and message.isprintable() and len(message) <= MAX_MESSAGE
+    return message if is_plain and not _NUMBER.search(message) else "the reader worker says no more"

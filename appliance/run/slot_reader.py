@@ -12,7 +12,7 @@ from appliance.cards import reading
 from appliance.cards.guard import Guard
 from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
-from appliance.errors import CardBusy, CardError, CardMute, CardRemoved, CardReset
+from appliance.errors import CardBusy, CardError, CardMute, CardProtocolMismatch, CardRemoved, CardReset
 from appliance.ports import CardSlot, Insertion, Tell, silence
 
 PAUSES_S = (0.05, 0.1, 0.2, 0.4)
@@ -80,6 +80,8 @@ class SlotReader:
     def _is_worth_another_try(self, error: CardError, line: "_Line") -> bool:
         if isinstance(error, CardReset | CardBusy):
             return True
+        if isinstance(error, CardProtocolMismatch) and not line.has_answered:
+            return True  # PC/SC says so too while another program has the card powered anew
         is_early = isinstance(error, CardRemoved | CardMute) and not line.has_answered
         return is_early and not self._slot.wait_removed(0)
 

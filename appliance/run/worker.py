@@ -68,11 +68,12 @@ class SignOfLife:
             self._send({"so_far": None})
 
 
-def main(fields: str, name_prefix: str = "", *allowed: str) -> int:
+def main(fields: str, resumed: str = "", name_prefix: str = "", *allowed: str) -> int:
     """Serve requests until standard input ends. Source of the requests: ``run.reader``.
 
     Args:
         fields: symbolic names of the fields that may be read, with commas between.
+        resumed: the insertion that the worker before this one returned, as JSON; empty for none.
         name_prefix: start of the reader's name.
         allowed: starts of the names of readers that may be used at all.
     """
@@ -81,8 +82,10 @@ def main(fields: str, name_prefix: str = "", *allowed: str) -> int:
     set_up_logging("reader-worker")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who asks closes the pipe
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold what a card said
-    slot = PcscSlot(name_prefix, allowed, on_in_use=lambda: _send({"so_far": None, "in_use": True}))
+    slot = PcscSlot(name_prefix, allowed, on_in_use=lambda is_in_use: _send({"so_far": None, "in_use": is_in_use}))
     reader = SlotReader(slot, [Field.named(name) for name in fields.split(",") if name], SignOfLife(_send))
+    if resumed:
+        slot.resume(unpack_insertion(json.loads(resumed)))
     _send({"ready": True})  # from here on it is the card or pcscd that takes its time, not this machine
     for line in sys.stdin:
         _send(answer(reader, json.loads(line), _send))
@@ -105,8 +108,18 @@ def pack_insertion(insertion: Insertion) -> dict[str, Any]:
 
 
 def unpack_insertion(packed: dict[str, Any]) -> Insertion:
-    """Return what ``pack_insertion`` packed."""
-    return Insertion(**{**packed, "atr": base64.b64decode(packed["atr"])})
+    """Return what ``pack_insertion`` packed. Raises KeyError, TypeError, ValueError."""
+    found = Insertion(**{**packed, "atr": base64.b64decode(packed["atr"], validate=True)})
+    is_sound = (
+        all(type(value) is int and 0 <= value < 1 << 31 for value in (found.number, found.turn))
+        and type(found.at_monotonic_s) is float
+        and 0 <= found.at_monotonic_s <= time.clock_gettime(time.CLOCK_BOOTTIME)
+        and found.reader.isascii()
+        and found.reader.isprintable()
+    )
+    if not is_sound:
+        raise ValueError("no insertion")
+    return found
 
 
 if __name__ == "__main__":

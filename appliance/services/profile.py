@@ -26,6 +26,7 @@ _KNOWN = {
 }
 CHECKS = ("applet", "checksum", "roster", "expiry")
 ID_PATTERN = r"[a-z][a-z_]*(\.[a-z][a-z_]*)+"  # as in the schema of events, which holds id and event_type
+_OTHER_APPLETS = ("laser_number", "chip_number", "health")
 MAX_ID, MAX_EVENT_TYPE = 64, 80
 _FIELDS = (
     "version", "citizen_id", "name_th", "name_en", "birth_date", "sex", "request_number", "issuer", "issuer_code",
@@ -152,8 +153,10 @@ def _unknown_words(raw: Mapping[str, Any]) -> list[str]:
     read = raw.get("card", {}).get("read", [])
     sealed = raw.get("record", {}).get("sealed", [])
     required = raw.get("checks", {}).get("required", [])
+    other = [name for name in _OTHER_APPLETS if name in read and "citizen_id" not in read]
     return [
         *(f"card.read: no field named {name!r}" for name in read if name not in _FIELDS),
+        *(f"card.read: {name!r} needs 'citizen_id', which binds it to the card" for name in other),
         *(f"record.sealed: {name!r} is not read" for name in sealed if name not in read),
         *(f"checks.required: no check named {name!r}" for name in required if name not in CHECKS),
     ]

@@ -49,6 +49,8 @@ def expected(sw: int, to: str) -> type[Record | CardError]:
     match sw:
         case 0x9000:
             return Record if to == "select" else CardGarbled
+        case _ if sw >> 8 == 0x61 and to == "read":
+            return Record if 0 < sw & 0xFF <= len(NUMBER) else CardGarbled  # more than asked for is not even fetched
         case _ if sw >> 8 == 0x61:
             return CardGarbled if to == "fetch" else Record
         case _ if sw >> 8 == 0x6C:

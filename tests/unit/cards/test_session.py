@@ -88,8 +88,15 @@ def test_a_long_answer_is_garbled() -> None:
         Session(transmit).ask(READ, 13)
 
 
-def test_61ff_for_ever_ends() -> None:
+def test_more_than_was_asked_for_is_not_even_fetched() -> None:
     log, transmit = script("61ff")
+    with pytest.raises(CardGarbled):
+        Session(transmit).ask(READ, 13)
+    assert len(log) == 1
+
+
+def test_61xx_for_ever_ends() -> None:
+    log, transmit = script("6101")
     with pytest.raises(CardGarbled):
         Session(transmit).ask(READ, 13)
     assert len(log) == 1 + MAX_GET_RESPONSE

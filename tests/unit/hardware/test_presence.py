@@ -21,32 +21,24 @@ def told(presence: Presence) -> bool:
 
 def test_a_card_that_is_in_at_the_first_look_is_new() -> None:
     presence = Presence()
-    assert presence.take(state(0, True), ATR, None) is False
+    presence.take(state(0, True), ATR)
     assert told(presence)
+    presence.take(state(0, True), ATR)
+    assert not told(presence), "and only once"
 
 
-def test_a_card_that_was_held_when_the_service_was_lost_is_not_new() -> None:
+def test_a_counter_of_zero_is_blind_while_a_card_is_in() -> None:
     presence = Presence()
-    assert presence.take(state(0, True), ATR, ATR) is True
-    assert not told(presence)
-
-
-def test_another_kind_of_card_after_the_loss_is_new() -> None:
-    presence = Presence()
-    assert presence.take(state(0, True), ATR, b"\x3b\x01") is False
-    assert told(presence)
-
-
-def test_only_the_first_look_can_find_the_held_card() -> None:
-    presence = Presence()
-    presence.take(state(0, False), b"", ATR)
-    assert presence.take(state(1, True), ATR, ATR) is False
-    assert told(presence)
+    presence.take(state(0, True), ATR)
+    assert presence.is_blind
+    presence.take(state(2, True), ATR)
+    assert not presence.is_blind
+    assert presence.turn == 2
 
 
 def test_a_mute_card_has_no_atr() -> None:
     presence = Presence()
-    presence.take(state(0, True) | MUTE, ATR, None)
+    presence.take(state(0, True) | MUTE, ATR)
     assert presence.atr == b""
 
 
@@ -54,11 +46,11 @@ def test_a_mute_card_has_no_atr() -> None:
 def test_every_look_with_a_new_card_in_is_one_insertion(start: int, looks: list[int]) -> None:
     """Between two looks any number of cards may come and go; the counter of PC/SC wraps at 16 bits."""
     presence, turns = Presence(), start
-    presence.take(state(turns & 0xFFFF, False), b"", None)
+    presence.take(state(turns & 0xFFFF, False), b"")
     is_in = False
     for steps in looks:
         turns += steps
         was_in, is_in = is_in, is_in ^ bool(steps % 2)
-        presence.take(state(turns & 0xFFFF, is_in), ATR, None)
+        presence.take(state(turns & 0xFFFF, is_in), ATR)
         assert presence.is_in == is_in
         assert told(presence) == (is_in and (not was_in or steps >= 2))

@@ -164,7 +164,7 @@ def test_an_enrolled_station_is_built_with_its_service(state: Path, tmp_path: Pa
     assert parts.outbox.head().sequence == 2, "the enrolment is the first event"
     assert parts.world.clock.now().quality in ("synchronised", "unsure")
     assert parts.reader._worker is None, "the worker starts with the first question"
-    assert parts.reader._arguments[0] == "citizen_id", "and is told what the service may read"
+    assert parts.reader._may_read == "citizen_id", "and is told what the service may read"
     said = parts.state("ok")
     assert (said["state"], said["panel"], said["service"]["sha256"]) == ("ready", "none", parts.profile.sha256)
     assert parts.state("NoReader")["state"] == "degraded"

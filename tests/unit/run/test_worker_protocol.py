@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,11 @@ records = st.builds(
 )
 insertions = st.builds(
     Insertion,
-    st.integers(0),
-    st.text(),
+    st.integers(0, (1 << 31) - 1),
+    st.text(st.characters(codec="ascii", min_codepoint=0x20, max_codepoint=0x7E)),
     st.binary(max_size=40),
-    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(0, 1),
+    st.integers(0, 0xFFFF),
 )
 
 
@@ -117,11 +119,19 @@ def test_an_insertion_comes_out_as_it_went_in(insertion: Insertion) -> None:
 @pytest.mark.parametrize("kind", PASSED_ON)
 @pytest.mark.parametrize("do", ["wait_card", "wait_removed"])
 def test_every_error_survives_the_pipe_as_itself_with_its_code(kind: type[CardError], do: str) -> None:
-    error: Exception = CardRefused(0x6982) if kind is CardRefused else kind("why ไทย\n")
+    error: Exception = CardRefused(0x6982) if kind is CardRefused else kind("why (8010000C)")
     passed = _error(over_the_pipe(answer(SlotReader(Failing(error), ALL), {"do": do, "timeout_s": 0})))
     assert type(passed) is kind
     assert passed.code == kind.code
     assert str(passed) == str(error)
+
+
+@pytest.mark.parametrize(
+    "message", ["\x1b[31mred", "two\nlines", "1234567890123", "ชื่อ", "x" * 300, "a 0000000001234 b"]
+)
+def test_what_a_worker_made_up_is_not_repeated(message: str) -> None:
+    """It reads hostile bytes; a message of its own could carry any of them into a log."""
+    assert str(_error({"error": "CardGarbled", "message": message})) == "the reader worker says no more"
 
 
 def test_a_refusal_keeps_its_status_word() -> None:
@@ -254,15 +264,74 @@ def test_an_answer_in_crumbs_is_one_answer(fake: FakeWorker) -> None:
     assert reader.wait_card(0) is None
 
 
-@pytest.mark.parametrize("program", ["next(lines); time.sleep(60)\n", "while True: say('x'); time.sleep(0.01)\n"])
+@pytest.mark.parametrize(
+    "program", ["next(lines); time.sleep(60)\n", "next(lines)\nwhile True: say('x'); time.sleep(0.01)\n"]
+)
 def test_a_read_without_an_end_costs_its_deadline_and_the_worker(fake: FakeWorker, program: str) -> None:
-    reader = fake(program)
+    reader = fake("next(lines);" + program)
     before_s = time.monotonic()
     with pytest.raises(CardDeadline) as raised:
         reader.read([Field.CITIZEN_ID])
     assert 0.4 < time.monotonic() - before_s < 1.5
     assert (raised.value.code, raised.value.why) == ("C03", "timeout")
     assert reader._worker is None
+
+
+MADE_UP_RECORDS = [
+    {"citizen_id": "\ud800" * 13}, {"citizen_id": "1" * 30_000}, {"citizen_id": 5}, {"citizen_id": ["1"]},
+    {"citizen_id": None, "expiry_date": None}, {}, {"citizen_id": None, "apdus": -1},
+    {"citizen_id": None, "apdus": 1e999},
+    {"citizen_id": None, "apdus": 10**13}, {"citizen_id": None, "apdus": "3"}, {"citizen_id": None, "problems": [5]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", MADE_UP_RECORDS, ids=range(len(MADE_UP_RECORDS)))
+def test_a_record_that_no_card_can_give_is_no_record(fake: FakeWorker, record: dict[str, Any]) -> None:
+    said = json.dumps({"record": {"apdus": 3, "problems": [], **record}}) + "\n"
+    reader = fake(f"next(lines); say({said!r}); time.sleep(9)\n")
+    with pytest.raises(CardServiceDown):
+        reader.read([Field.CITIZEN_ID])
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000 + "\n", '{"error": "CardRefused", "sw": Infinity}\n', "1" * 300_000])
+def test_json_that_breaks_parsers_breaks_only_the_worker(fake: FakeWorker, text: str) -> None:
+    reader = fake(f"next(lines); say({text!r}); time.sleep(9)\n")
+    with pytest.raises(CardServiceDown):
+        reader.read([Field.CITIZEN_ID])
+
+
+@pytest.mark.parametrize("at_s", ["NaN", "-1.0", "1e18", '"now"', "5"])
+def test_an_insertion_from_nowhere_is_none(fake: FakeWorker, at_s: str) -> None:
+    told = f'{{"insertion": {{"number": 1, "reader": "R", "atr": "", "at_monotonic_s": {at_s}, "turn": 0}}}}\n'
+    reader = fake(f"next(lines); say({told!r}); time.sleep(9)\n")
+    with pytest.raises(CardServiceDown):
+        reader.wait_card(0)
+
+
+def test_a_worker_that_does_not_listen_holds_nobody_up(fake: FakeWorker) -> None:
+    reader = fake("while True: say('{\"insertion\": null}\\n'); time.sleep(0.001)\n")
+    for _ in range(20):
+        with suppress(CardServiceDown):
+            reader.wait_card(0)
+
+
+def test_a_new_worker_is_told_which_card_was_in(fake: FakeWorker, tmp_path: Path) -> None:
+    insertion = Insertion(7, "Reader 00 00", b"\x3b\x00", 1.5, 42)
+    told = json.dumps({"insertion": pack_insertion(insertion)}) + "\n"
+    seen = tmp_path / "seen"
+    reader = fake(
+        f"open({str(seen)!r}, 'a').write(sys.argv[4] + '\\n'); next(lines)\n"
+        f"if start == 1: say({told!r}); time.sleep(0.1); os._exit(1)\n"
+        "say('{\"removed\": true}\\n' if start == 2 else '{\"insertion\": null}\\n')\n"
+    )
+    assert reader.wait_card(0) == insertion
+    time.sleep(0.3)
+    assert reader.wait_removed(0) is True
+    time.sleep(0.3)
+    assert reader.wait_card(0) is None
+    first, second, third = seen.read_text().splitlines()
+    assert (first, third) == ("", "")
+    assert unpack_insertion(json.loads(second)) == insertion
 
 
 def test_a_late_answer_is_not_taken_for_the_next_one(fake: FakeWorker) -> None:
@@ -287,9 +356,10 @@ def test_a_wait_that_never_ends_is_cut_after_its_grace(fake: FakeWorker, monkeyp
 
 
 def test_the_worker_gets_one_line_a_request_with_symbols_and_no_offsets(fake: FakeWorker, tmp_path: Path) -> None:
-    heard, reading = tmp_path / "heard", json.dumps({"record": Record({}, (), 3).as_data()})
+    heard, asked = tmp_path / "heard", [Field.CITIZEN_ID, Field.EXPIRY_DATE]
+    reading = json.dumps({"record": Record(dict.fromkeys(asked), (), 3).as_data()})
     reader = fake(f"open({str(heard)!r}, 'w').write(next(lines)); say({reading + chr(10)!r}); time.sleep(9)\n")
-    assert reader.read([Field.CITIZEN_ID, Field.EXPIRY_DATE]).apdus == 3
+    assert reader.read(asked).apdus == 3
     assert json.loads(heard.read_text()) == {"do": "read", "fields": ["citizen_id", "expiry_date"]}
 
 
