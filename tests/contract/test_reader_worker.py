@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from appliance.cards.thai_id import ALL, Field
-from appliance.errors import CardDeadline, CardError, CardServiceDown, CommandForbidden, ReaderUnavailable
+from appliance.errors import CardDeadline, CardError, CardServiceDown, CommandForbidden, NoReader, ReaderUnavailable
 from appliance.ports import Insertion
 from appliance.run.reader import WorkerReader
 from appliance.simulate.card import MuteCard, ThaiCard
-from appliance.simulate.pcscd import PrivatePcscd
+from appliance.simulate.pcscd import PORT, PrivatePcscd
 from appliance.simulate.persons import person
 from appliance.simulate.vpcd import VpcdCard
 
@@ -205,3 +205,81 @@ def test_pcscd_killed_in_the_middle_of_a_read_leaves_the_card_to_be_read(
     wait_card(reader)
     assert reader.read(ATTENDANCE).citizen_id == person(1).citizen_id
     good.remove()
+
+
+def test_a_card_that_stays_in_while_the_worker_is_lost_is_not_new(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    card = VpcdCard(ThaiCard(person(1)))
+    card.insert()
+    first = wait_card(reader)
+    process = pcscd._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(CardServiceDown):
+        reader.wait_removed(0.1)
+    process.send_signal(signal.SIGCONT)
+    assert reader.wait_card(0.5) is None, "nobody touched the card"
+    assert reader.wait_removed(0.5) is False
+    card.remove()
+    assert reader.wait_removed(2.0)
+    card.insert()
+    assert wait_card(reader).number == first.number + 1
+
+
+def test_the_card_after_a_mute_one_is_new_also_while_no_worker_looks(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    mute, good = VpcdCard(MuteCard()), VpcdCard(ThaiCard(person(2)))
+    mute.insert()
+    wait_card(reader)
+    with pytest.raises(CardDeadline):
+        reader.read(ATTENDANCE)
+    mute.remove()
+    time.sleep(1.0)
+    good.insert()
+    time.sleep(1.0)
+    assert reader.wait_removed(0.5), "the mute card is out, although nobody was there to see it"
+    assert reader.wait_card(0.5) is not None
+    assert reader.read(ATTENDANCE).citizen_id == person(2).citizen_id
+    good.remove()
+
+
+def test_a_mute_card_is_silent_the_second_time_too_and_nobody_else_is_blamed(
+    pcscd: PrivatePcscd, reader: WorkerReader
+) -> None:
+    mute = VpcdCard(MuteCard())
+    mute.insert()
+    wait_card(reader)
+    for _ in range(2):
+        with pytest.raises(CardDeadline):
+            reader.read(ATTENDANCE)
+    mute.remove()
+
+
+def test_a_restart_of_pcscd_with_two_cards_of_one_kind_mistakes_neither(
+    pcscd: PrivatePcscd, reader: WorkerReader
+) -> None:
+    first, second = VpcdCard(ThaiCard(person(1))), VpcdCard(ThaiCard(person(2)), PORT + 1)
+    first.insert()
+    served = wait_card(reader)
+    pcscd.kill()
+    first.remove()
+    with pytest.raises(ReaderUnavailable):
+        reader.wait_removed(5.0)
+    pcscd.start()
+    first.insert()
+    second.insert()
+    time.sleep(1.0)
+    assert reader.wait_removed(0.5) is False
+    waiting = wait_card(reader)
+    assert waiting.reader != served.reader
+    assert reader.read(ATTENDANCE).citizen_id == person(2).citizen_id
+    first.remove()
+    second.remove()
+
+
+@pytest.mark.parametrize("name", ["Virtual PCD \x1b[31m", "Virtual PCD \u0e44\u0e17\u0e22", "Virtual PCD \x07"])
+def test_a_reader_whose_name_no_reader_may_have_is_no_reader(tmp_path: Path, reader: WorkerReader, name: str) -> None:
+    daemon = PrivatePcscd(tmp_path)
+    daemon.start(name)
+    with pytest.raises(NoReader, match="name"):
+        reader.wait_card(0.3)
+    assert reader._worker is not None, "and costs no worker"
+    daemon.stop()

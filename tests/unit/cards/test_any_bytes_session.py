@@ -45,7 +45,7 @@ def card(
     return lambda command: given_to[command[:2]]
 
 
-def expected(sw: int, to: str) -> type[Record | CardError]:
+def expected(sw: int, to: str) -> type[Record | CardError]:  # noqa: PLR0911 - one line a kind
     match sw:
         case 0x9000:
             return Record if to == "select" else CardGarbled
