@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from appliance.simulate.deck import deck, samples
 from appliance.simulate.pcscd import PORT, PrivatePcscd
+from appliance.simulate.product import POLL_S
 from appliance.simulate.vpcd import VpcdCard
 
 SLOTS = 2
@@ -157,6 +159,7 @@ def _read(slot: int, name: str) -> Outcome:
         )
     finally:
         card.remove()
+        time.sleep(POLL_S)
     return Outcome(ended.returncode, ended.stderr, json.loads(ended.stdout) if ended.stdout else {})
 
 
