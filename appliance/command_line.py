@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         description="A service point for the Thai national ID card.",
         parents=[_common()],
         epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong use, 3 no reader, 4 no card, 5 not a Thai ID card, "
-        "6 card not read whole, 7 a service of the machine is missing, 78 bad configuration.",
+        "6 card not read whole, 7 a service of the machine is missing, 78 bad configuration, 130 interrupted.",
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = top.add_subparsers(title="commands", metavar="COMMAND", required=True)

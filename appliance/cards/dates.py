@@ -103,6 +103,12 @@ def parse(raw: bytes) -> CardDate:
     return CardDate(Precision.UNKNOWN, raw=raw.hex())
 
 
+def parse_day(raw: bytes) -> CardDate:
+    """Read a date on which something happened: one that lasts for life is none."""
+    found = parse(raw)
+    return CardDate(Precision.UNKNOWN, raw=raw.hex()) if found.precision is Precision.LIFETIME else found
+
+
 def _is_blank(raw: bytes) -> bool:
     return not raw.strip(b" \0") or raw == b"00000000"
 

@@ -37,7 +37,7 @@ def decode(raw: Mapping[Field, bytes | None], apdus: int) -> Record:
     return Record(values, tuple(problems), apdus)
 
 
-def _value(field: Field, raw: bytes) -> Any:  # noqa: PLR0911 - one line a field
+def _value(field: Field, raw: bytes) -> Any:  # noqa: PLR0911, PLR0912 - one line a field
     """Return what ``raw`` says; None where it is blank. Raises Unreadable."""
     match field:
         case Field.CITIZEN_ID:
@@ -46,7 +46,9 @@ def _value(field: Field, raw: bytes) -> Any:  # noqa: PLR0911 - one line a field
             return Name.parse(raw, after_title="")
         case Field.NAME_EN:
             return Name.parse(raw, after_title=" ")
-        case Field.BIRTH_DATE | Field.ISSUE_DATE | Field.EXPIRY_DATE:
+        case Field.BIRTH_DATE | Field.ISSUE_DATE:
+            return dates.parse_day(raw)
+        case Field.EXPIRY_DATE:
             return dates.parse(raw)
         case Field.SEX:
             return _sex(text.decode(raw))

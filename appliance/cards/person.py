@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from appliance.cards.text import Unreadable, decode_parts
+from appliance.cards.text import decode_parts
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Name:
 #: Slot of an address, in the card's order, and the words with which its content begins where it carries a label.
 _SLOTS: dict[str, tuple[str, ...]] = {
     "house": (),
-    "moo": ("หมู่ที่", "หมู่"),
+    "moo": ("หมู่ที่",),
     "trok": ("ตรอก",),
     "soi": ("ซอย",),
     "road": ("ถนน",),
@@ -84,20 +84,21 @@ class Address:
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """Read eight parts; None where the field is blank. A label says more than the place it stands in.
+        """Read eight parts; None where the field is blank.
+
+        A part with the label of another slot goes there, where that slot is empty.
 
         Raises:
-            Unreadable: it is not eight parts of text, or two parts claim one slot.
+            Unreadable: it is not eight parts of text.
         """
         parts = decode_parts(raw, len(_SLOTS))
         if not parts:
             return None
-        slots = dict.fromkeys(_SLOTS, "")
+        slots = dict(zip(_SLOTS, parts, strict=True))
         for place, part in zip(_SLOTS, parts, strict=True):
             slot = _labelled(part) or place
-            if part and slots[slot]:
-                raise Unreadable("parts")
-            slots[slot] = part or slots[slot]
+            if not slots[slot]:
+                slots[slot], slots[place] = part, ""
         return cls(**slots, full=" ".join(part for part in parts if part))
 
 

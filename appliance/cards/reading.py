@@ -11,7 +11,7 @@ Source: docs/card.md.
 
 from collections.abc import Callable, Sequence
 
-from appliance.cards import photo, plan, thai_id
+from appliance.cards import photo, plan, status_word, thai_id
 from appliance.cards.decode import decode
 from appliance.cards.record import Record
 from appliance.cards.session import Session
@@ -112,7 +112,11 @@ class _MinistryFile:
 
 
 def _optional(session: Session, field: Field) -> bytes | None:
-    """Read a field of another applet; None where the card refuses it or its first command, as older chips do."""
+    """Read a field of another applet; None where the card says that it has no such applet or data, as older chips do.
+
+    Raises:
+        CardRefused: it refuses for another reason, or after it had begun.
+    """
     try:
         session.select(thai_id.select(field.applet))
         if field.applet in thai_id.ANSWERS:
@@ -120,6 +124,8 @@ def _optional(session: Session, field: Field) -> bytes | None:
             return session.ask(answer.command, answer.size_bytes)[field.offset : field.offset + field.size_bytes]
         first, *rest = plan.file_windows(field)
         parts = [session.ask(thai_id.read_file(first), len(first))]
-    except CardRefused:
-        return None
+    except CardRefused as error:
+        if error.sw in status_word.NOT_HELD:
+            return None
+        raise
     return b"".join([*parts, *(session.ask(thai_id.read_file(window), len(window)) for window in rest)])

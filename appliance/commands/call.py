@@ -1,10 +1,10 @@
 """One use of the command line, as the commands see it."""
 
 import json
-import logging
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,8 @@ class Call:
         if getattr(self.options, "verbose", False):
             self.log(process)
             return True
+        import logging
+
         logging.getLogger("appliance").addHandler(logging.NullHandler())  # else warnings go to standard error
         return False
 
@@ -83,7 +85,8 @@ class Call:
         if self.is_json:
             is_unicode = sys.stdout.encoding.lower().startswith("utf")
             lines = [json.dumps(value, ensure_ascii=not is_unicode, indent=2)]
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        with suppress(BrokenPipeError):  # who read it has seen enough; the exit code still counts
+            sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def words(value: Any) -> str:

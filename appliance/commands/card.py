@@ -23,8 +23,8 @@ _LOOK_S = 0.5
 _SAY_AFTER_S = 1.5
 
 _FAILED = {
-    "checksum": "the citizen number has a wrong check digit",
-    "dates": "a date is none",
+    "checksum": "the citizen number is none, or its check digit is wrong",
+    "dates": "a date does not exist",
     "consistency": "the dates contradict each other",
 }
 
@@ -36,7 +36,8 @@ def read(call: Call) -> int:
 
     is_verbose = call.log_if_verbose("read")
     fields = _fields(call.options.fields)
-    if call.options.photo is not None and Field.PHOTO not in fields:
+    photo = None if call.options.photo is None else _photo_file(call.options.photo)
+    if photo is not None and Field.PHOTO not in fields:
         raise WrongUse("--photo needs the photo: --fields photo, or all")
     settings = _reader_settings(call)
     name = settings.name if call.options.reader is None else call.options.reader
@@ -51,14 +52,28 @@ def read(call: Call) -> int:
         **record.as_data(),
     }
     data["duration_ms"] = round((time.monotonic() - began_s) * 1000)
+    if photo is not None and record.photo is not None:
+        from appliance.link.durable_file import SECRET_MODE, write
+
+        write(photo, record.photo.jpeg, SECRET_MODE)
     call.show(data, _lines(data))
-    return _end(record, call.options.photo)
+    return _end(record, is_photo_missing=photo is not None and record.photo is None)
 
 
 def _fields(name: str) -> "Sequence[Field]":
     from appliance.cards import thai_id
 
     return {"cid": thai_id.CID, "text": thai_id.TEXT, "photo": thai_id.WITH_PHOTO, "all": thai_id.ALL}[name]
+
+
+def _photo_file(name: str) -> Path:
+    """Return where the photo goes. Raises WrongUse where that is no place for a new file, before any card is read."""
+    path = Path(name)
+    if not name or name == "-" or path.is_dir() or not path.parent.is_dir():
+        raise WrongUse(f"--photo {name!r}: name a file in a folder that exists")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise WrongUse(f"--photo {name!r}: it is there and no regular file")
+    return path
 
 
 def _reader_settings(call: Call) -> "Reader":
@@ -98,11 +113,13 @@ class _Progress:
 
     def __init__(self) -> None:
         self._began_s = time.monotonic()
-        self._said = 0
+        self._there = 0
+        self._said: int | None = None
 
     def __call__(self, so_far: "Record | None") -> None:
-        if so_far is not None and time.monotonic() - self._began_s > _SAY_AFTER_S and len(so_far.values) > self._said:
-            self._said = len(so_far.values)
+        self._there = self._there if so_far is None else len(so_far.values)
+        if time.monotonic() - self._began_s > _SAY_AFTER_S and self._there != self._said:
+            self._said = self._there
             _say(f"reading: {self._said} fields are there; leave the card in")
 
 
@@ -126,19 +143,16 @@ def _words(value: Any) -> str:
     return ", ".join(f"{name} {_words(part)}" for name, part in value.items())
 
 
-def _end(record: "Record", photo: str | None) -> int:
-    """Save the photo; say what is wrong with what was read; return the exit code."""
+def _end(record: "Record", *, is_photo_missing: bool) -> int:
+    """Say in one line what is wrong with what was read; return the exit code."""
     wrong = [words for check, words in _FAILED.items() if record.checks[check] == "fail"]
-    if record.problems:
-        _say(f"not every field is readable: {', '.join(sorted({problem.field for problem in record.problems}))}")
-    if photo is not None and (found := record.photo) is None:
+    if is_photo_missing:
         wrong.append("there is no photo to save")
-    elif photo is not None and found is not None:
-        from appliance.link.durable_file import SECRET_MODE, write
-
-        write(Path(photo), found.jpeg, SECRET_MODE)
-    if wrong:
-        _say(f"{'; '.join(wrong)}: look at the card, and at the person")
+    told = [*wrong, "look at the card, and at the person"] if wrong else []
+    if record.problems:
+        told.append(f"not readable: {', '.join(sorted({problem.field for problem in record.problems}))}")
+    if told:
+        _say("; ".join(told))
     return 1 if wrong else 0
 
 

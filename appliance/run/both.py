@@ -68,7 +68,7 @@ class Child:
 def main(config_path: Path) -> int:
     """Run station and link until a signal says stop; return the exit code."""
     set_up_logging("run")
-    program = (sys.executable, "-m", "appliance.cli", "--config", str(config_path))
+    program = (sys.executable, "-P", "-m", "appliance.cli", "--config", str(config_path))
     return supervise([Child(role, (*program, role)) for role in ROLES])
 
 

@@ -124,7 +124,7 @@ class WorkerReader:
                 if is_busy:
                     raise CardBusy("another program has the card and did not let go of it") from None
                 raise CardDeadline(f"no answer within {silence_s:g} s, or no whole one within {limit_s:g} s") from None
-            raise CardServiceDown("the reader worker gave no answer and was started anew") from None
+            raise CardServiceDown("pcscd or its reader gives no answer: run 'card-station doctor'") from None
         raise failure
 
     def _send(self, request: dict[str, Any], tell: Tell) -> None:
@@ -173,7 +173,7 @@ class WorkerReader:
         self._kill()
         resumed = json.dumps(pack_insertion(self._insertion)) if self._insertion else ""
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "appliance.run.worker", self._may_read, resumed, *self._names],
+            [sys.executable, "-P", "-m", "appliance.run.worker", self._may_read, resumed, *self._names],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

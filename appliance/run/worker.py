@@ -87,15 +87,15 @@ def main(fields: str, resumed: str = "", name_prefix: str = "", *allowed: str) -
     if resumed:
         slot.resume(unpack_insertion(json.loads(resumed)))
     _send({"ready": True})  # from here on it is the card or pcscd that takes its time, not this machine
-    for line in sys.stdin:
+    for line in sys.stdin.buffer:
         _send(answer(reader, json.loads(line), _send))
     slot.close()
     return 0
 
 
 def _send(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    sys.stdout.buffer.write(json.dumps(message).encode() + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def _pack(record: Record | None) -> dict[str, Any] | None:

@@ -76,9 +76,16 @@ def test_a_label_says_more_than_the_place() -> None:
     assert (found.trok, found.soi) == ("", "ซอยวัดใหม่"), "a soi in the place of the trok is a soi"
 
 
-def test_two_parts_for_one_slot_are_not_guessed() -> None:
-    with pytest.raises(Unreadable, match="parts"):
-        address("1##ซอย 1#ซอย 2##ตำบลบางรัก#อำเภอบางรัก#จังหวัดสมมุติ")
+def test_where_a_label_is_doubled_the_places_count() -> None:
+    found = address("1##ซอย 1#ซอย 2##ตำบลบางรัก#อำเภอบางรัก#จังหวัดสมมุติ")
+    assert found is not None
+    assert (found.trok, found.soi) == ("ซอย 1", "ซอย 2")
+
+
+def test_a_housing_estate_is_no_village_number() -> None:
+    found = address("1###หมู่บ้านสุขใจ##ตำบลบางรัก#อำเภอบางรัก#จังหวัดสมมุติ")
+    assert found is not None
+    assert (found.moo, found.soi) == ("", "หมู่บ้านสุขใจ")
 
 
 def test_an_address_of_160_bytes_is_whole() -> None:

@@ -172,7 +172,7 @@ def test_a_missing_reader_is_shown_with_its_code_and_tried_again(
 
 
 def test_a_reader_that_stays_away_is_tried_ever_more_slowly(bench: Bench) -> None:
-    bench.run(*(NoReader("x") for _ in range(7)))
+    bench.run(*(NoReader("x") for _ in range(len(RETRY_S) + 3)))
     assert bench.waited_s == [*RETRY_S, *[RETRY_S[-1]] * 3]
 
 
