@@ -9,8 +9,9 @@ import os
 import random
 import signal
 import time
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,7 +166,7 @@ def chosen(dice: random.Random, odds: dict[str, int]) -> str | None:
     return names[at] if at < len(names) else None
 
 
-def slope(values: list[int]) -> float:
+def slope(values: Sequence[int]) -> float:
     """Return by how much ``values`` grow from one to the next, as the straight line through them says."""
     mean_x, mean_y = (len(values) - 1) / 2, sum(values) / len(values)
     above = sum((x - mean_x) * (y - mean_y) for x, y in enumerate(values))
@@ -178,37 +179,35 @@ def test_no_card_is_lost_or_mistaken_and_nothing_grows(pcscd: PrivatePcscd, requ
     seed = request.config.getoption("--seed") or random.randrange(1, 1_000_000)
     print(f"\nseed {seed}")
     table = Table(pcscd, random.Random(seed))
-    client: list[Usage] = []
-    worker: dict[int, list[Usage]] = {}
-    daemon: dict[int, list[Usage]] = {}
+    client, rss_kb = Counter[tuple[int, int]](), array("l")  # compact: what the test keeps must not look like a leak
+    worker, daemon = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
     for serial in range(1, cycles + 1):
         if what := chosen(table.dice, ACCIDENTS):
             table.accident(what)
         if name := chosen(table.dice, BAD_CARDS):
             table.bad_card(f"{name}-{table.dice.randint(1, 54)}" if name.endswith("-at") else name)
         table.good_card(serial)
-        client.append(Usage.of(os.getpid()))
         assert table.reader._worker is not None
         assert pcscd._process is not None
-        worker.setdefault(table.reader._worker.pid, []).append(Usage.of(table.reader._worker.pid))
-        daemon.setdefault(pcscd._process.pid, []).append(Usage.of(pcscd._process.pid))
+        for held, pid in ((client, os.getpid()), (worker, table.reader._worker.pid), (daemon, pcscd._process.pid)):
+            usage = Usage.of(pid)
+            if serial > cycles // 10:  # until then everything is still being loaded
+                held[usage.files, usage.threads] += 1
+                if held is client:
+                    rss_kb.append(usage.rss_kb)
     table.reader.close()
-    longest = max(worker.values(), key=len)
-    settled = client[len(client) // 10 :]
     report = {
         "cycles": cycles,
         **dict(sorted(table.counts.items())),
-        "client files, threads": sorted({(one.files, one.threads) for one in settled}),
-        "client RSS slope, kB a cycle": round(slope([one.rss_kb for one in settled]), 3),
-        "workers": len(worker),
-        "worker files, threads": sorted({(one.files, one.threads) for found in worker.values() for one in found[1:]}),
-        "longest worker, cycles": len(longest),
-        "its RSS first to last, kB": (longest[min(5, len(longest) - 1)].rss_kb, longest[-1].rss_kb),
-        "pcscd files, threads": sorted({(one.files, one.threads) for found in daemon.values() for one in found[1:]}),
+        "client files, threads": dict(client),
+        "client RSS, kB, first and last": (rss_kb[0], rss_kb[-1]),
+        "its slope, kB a cycle": round(slope(rss_kb), 3),
+        "worker files, threads": dict(worker),
+        "pcscd files, threads": dict(daemon),
     }
     for what, figure in report.items():
         print(f"{what:32} {figure}")
     assert table.counts["good cards read"] == cycles
-    assert len({(one.files, one.threads) for one in settled}) == 1
-    assert slope([one.rss_kb for one in settled]) < RSS_SLOPE_KB or cycles < 100
-    assert len({one.threads for found in daemon.values() for one in found[1:]}) <= 1
+    assert len(client) == 1
+    assert slope(rss_kb) < RSS_SLOPE_KB or cycles < 100
+    assert len({threads for _, threads in daemon}) == 1
