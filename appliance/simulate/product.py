@@ -77,7 +77,7 @@ class Product:
     def set_up(self, say: Callable[[str], None] = lambda words: None) -> None:
         """Make the agency, enrol the station, import the roster; start pcscd and the broker on the way."""
         for folder in (self.state, self.runtime, self.folder / "log"):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         if self.is_virtual:
             say("pcscd with a virtual reader")
             self.pcscd.start()

@@ -51,7 +51,11 @@ def selected() -> ThaiCard:
 
 def test_the_commands_are_those_of_the_document() -> None:
     text = DOCUMENT.read_text("utf-8")
-    assert SELECT in map(bytes.fromhex, re.findall(r"`(00 A4(?: [0-9A-F]{2})+)`", text))
+    assert "`00 A4 04 00 08 <AID>`" in text
+    applets = set(map(bytes.fromhex, re.findall(r"`((?:[0-9A-F]{2} ){7}[0-9A-F]{2})`", text)))
+    assert applets == {select[5:] for select in (SELECT, SELECT_HEALTH, SELECT_ADMINISTRATION)}
+    assert "`00 A4 04 00 00`" in text, "the card manager, which answers 6C with the length it wants"
+    assert SELECT_MANAGER[:4] == bytes.fromhex("00A40400")
     assert "`80 B0 <offset> 02 00 <n>`" in text
     assert "`00 C0 00 00 <n>`" in text
 
