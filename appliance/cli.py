@@ -31,10 +31,11 @@ INTERRUPTED = 130
 OUTCOMES: dict[type[Exception], tuple[int, str]] = {
     errors.CardStationError: (1, "see the operations guide under this code"),
     errors.VerificationError: (1, "use nothing of it and tell the agency"),
-    errors.WrongUse: (2, "see 'card-station --help'"),
+    errors.WrongUse: (2, "see '{program} --help'"),
+    errors.OutputError: (7, "free some space there, or name another file"),
     errors.AlreadyRunning: (7, "see 'systemctl status card-station-station card-station-link'"),
     errors.ReaderUnavailable: (7, "check the reader's cable and pcscd"),
-    errors.NoReader: (3, "plug in the reader, or correct [reader] in the settings"),
+    errors.NoReader: (3, "plug in the reader, or correct --reader, or [reader] name and allow in the settings"),
     errors.CardServiceDown: (7, "start pcscd: systemctl start pcscd.socket"),
     errors.NoCard: (4, "put a card in, or wait longer with --wait SECONDS"),
     errors.CardServiceRefuses: (7, "install the polkit rule of the package, or restart pcscd"),
@@ -45,6 +46,7 @@ OUTCOMES: dict[type[Exception], tuple[int, str]] = {
     errors.CardVersionUnsupported: (6, "it ran out long ago: the person needs a new card"),
     errors.CommandForbidden: (6, "stop the station and tell the agency"),
     errors.NotAThaiIdCard: (5, "use a Thai national ID card"),
+    errors.ClockUnsure: (1, "check the network time"),
     errors.StoreError: (7, "check the state directory, its owner and the free space"),
     errors.PanelError: (7, "check that the station runs, and [panel] in its settings"),
     errors.DeliveryError: (7, "check the network and the broker; events are kept"),
@@ -56,7 +58,7 @@ OUTCOMES: dict[type[Exception], tuple[int, str]] = {
 #: Errors of writing; without the name of a file they come from the output.
 _WRITING_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 #: A message that says itself what to do; the table's words would come twice.
-_ADVICE = re.compile(r"'card-station |: (?:run|free|restore) |; there (?:is|are) ")
+_ADVICE = re.compile(r"['`]card-station |: (?:run|free|restore|scripts/deck) |; there (?:is|are) ")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +81,11 @@ def _run(argv: Sequence[str] | None) -> int:
         options = parser().parse_args(argv)
     except SystemExit:  # --help and --version have been printed
         return 0
-    code: int = options.command(Call(options, os.environ))
+    try:
+        code: int = options.command(Call(options, os.environ))
+    except errors.WrongUse as error:
+        error.program = options.program
+        raise
     return code
 
 
@@ -133,8 +139,15 @@ def _say(error: Exception, is_verbose: bool) -> int:
             traceback.print_exception(error)
         for line in lines:
             what = line if _ADVICE.search(line) else f"{line}; {advice}"
-            sys.stderr.write(f"card-station: {stable}: {' '.join(what.split())}\n")
+            sys.stderr.write(f"card-station: {stable}: {_one_line(what)}\n")
     return code
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` on one line; what a caller put into it does nothing to a terminal."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in " ".join(text.split())
+    )
 
 
 def _outcome(error: Exception) -> tuple[int, str, str, list[str]]:
@@ -153,7 +166,8 @@ def _outcome(error: Exception) -> tuple[int, str, str, list[str]]:
     for family in type(error).__mro__:
         if isinstance(error, errors.CardStationError) and family in OUTCOMES:
             lines = error.problems if isinstance(error, errors.ConfigError) else [str(error)]
-            return OUTCOMES[family][0], error.code, OUTCOMES[family][1], lines
+            advice = OUTCOMES[family][1].format(program=error.program if isinstance(error, errors.WrongUse) else "")
+            return OUTCOMES[family][0], error.code, advice, lines
     return 1, "X00", "run it again with --verbose and report it", [f"unexpected {type(error).__name__}"]
 
 

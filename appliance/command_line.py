@@ -1,6 +1,7 @@
 """The command line of ``card-station``: which commands there are, and what each takes (contract 2)."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
@@ -20,7 +21,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        raise errors.WrongUse(message)
+        raise errors.WrongUse(f"{message}; see '{self.prog} --help'")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         (file or sys.stderr).write(message)  # argparse's own is silent where that fails
@@ -54,15 +55,24 @@ def parser() -> argparse.ArgumentParser:
 def _common() -> argparse.ArgumentParser:
     """Return the options that may stand before and after every command."""
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument("--config", metavar="FILE", help="settings file; else $CARD_STATION_CONFIG, else /etc")
+    common.add_argument(
+        "--config", metavar="FILE", type=_named, help="settings file; else $CARD_STATION_CONFIG, else /etc"
+    )
     common.add_argument("--json", action="store_true", help="print data as JSON")
-    common.add_argument("--verbose", action="store_true", help="show tracebacks")
+    common.add_argument("--verbose", action="store_true", help="log, and show tracebacks")
     return common
+
+
+def _named(text: str) -> str:
+    """Read the name of a file."""
+    if not text:
+        raise argparse.ArgumentTypeError("name a file")
+    return text
 
 
 def _command(verbs: _Verbs, name: str, run: Callable[[Call], int], about: str) -> argparse.ArgumentParser:
     verb: argparse.ArgumentParser = verbs.add_parser(name, help=about, description=about, parents=[_common()])
-    verb.set_defaults(command=run)
+    verb.set_defaults(command=run, program=verb.prog)
     return verb
 
 
@@ -86,18 +96,26 @@ def _add_read(verbs: _Verbs) -> None:
     verb = _command(verbs, "read", card.read, "read the card that is in and print its record")
     fields_help = "the number, all text, text and photo, or everything the card holds (default %(default)s)"
     verb.add_argument("--fields", choices=card.SETS, default="all", help=fields_help)
-    verb.add_argument("--reader", metavar="NAME", help="beginning of the reader's name; else [reader] of the settings")
+    reader_help = "beginning of the reader's name, in its own capitals; else [reader] of the settings"
+    verb.add_argument("--reader", metavar="NAME", type=_reader, help=reader_help)
     wait_help = "how long to wait for a card (default %(default)s)"
     verb.add_argument("--wait", metavar="SECONDS", type=_seconds, default=1.0, help=wait_help)
     verb.add_argument("--photo", metavar="FILE", help="save the photo here as JPEG, for its owner only")
 
 
+def _reader(text: str) -> str:
+    """Read the beginning of a reader's name, as the settings do."""
+    from appliance.config import READER_NAME
+
+    try:
+        return READER_NAME.read(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _seconds(text: str) -> float:
     """Read a time to wait, 0 to a day."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
+    found = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else -1.0
     if not 0 <= found <= MAX_WAIT_S:
         raise argparse.ArgumentTypeError(f"must be a number of seconds from 0 to {MAX_WAIT_S}")
     return found

@@ -67,14 +67,15 @@ class CardRefused(CardError):
 
     Args:
         sw: the status word, 0x0000-0xFFFF.
+        has_begun: the card had announced the answer before it refused.
     """
 
     code = "C06"
     why = "refused"
 
-    def __init__(self, sw: int) -> None:
+    def __init__(self, sw: int, has_begun: bool = False) -> None:
         super().__init__(f"the card refused with status word {sw:04X}")
-        self.sw = sw
+        self.sw, self.has_begun = sw, has_begun
 
 
 class CardBusy(CardError):
@@ -229,6 +230,22 @@ class AlreadyRunning(CardStationError):
 
 
 class WrongUse(CardStationError):
-    """The command line asks for something that does not exist or does not fit together (exit 2)."""
+    """The command line asks for something that does not exist or does not fit together (exit 2).
+
+    ``program`` is the command whose ``--help`` tells what does.
+    """
 
     code = "U00"
+    program = "card-station"
+
+
+class OutputError(CardStationError):
+    """What a command found cannot be written where it was asked to (exit 7)."""
+
+    code = "X02"
+
+
+class ClockUnsure(CardStationError):
+    """The machine's clock cannot be trusted; cards are read all the same."""
+
+    code = "T00"

@@ -31,7 +31,15 @@ class CardChannel(Protocol):
 
 
 class CardSlot(Protocol):
-    """The slot of one reader. Real: ``hardware.pcsc.PcscSlot``. Simulated: ``simulate.slot.InMemorySlot``."""
+    """The slot of one reader. Real: ``hardware.pcsc.PcscSlot``. Simulated: ``simulate.slot.InMemorySlot``.
+
+    ``is_doubtful``: after an outage a card is in that may be the one returned last, or another of its kind.
+    """
+
+    is_doubtful: bool
+
+    def settle(self, is_same: bool) -> None:
+        """End the doubt; a card that is not the same is a new insertion."""
 
     def wait_card(self, timeout_s: float) -> "Insertion | None":
         """Return the insertion that has not been returned yet, or None. Raises ReaderUnavailable."""
@@ -41,6 +49,9 @@ class CardSlot(Protocol):
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
+
+    def is_held(self) -> bool:
+        """Say whether another program has the card for itself alone. Raises ReaderUnavailable."""
 
     def readers(self) -> list[str]:
         """Return the names of all readers there are. Raises ReaderUnavailable."""

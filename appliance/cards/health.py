@@ -73,7 +73,7 @@ class Health:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
-        """Return what ``as_data`` showed. Raises KeyError, ValueError."""
+        """Return what ``as_data`` showed. Raises KeyError, TypeError, ValueError, AttributeError."""
         return cls(**{one.name: _restored(one.name, data[one.name]) for one in fields(cls)})
 
 
@@ -92,4 +92,6 @@ def _read(name: str, raw: bytes) -> tuple[Any, tuple[str, ...]]:
 
 
 def _restored(name: str, value: Any) -> Any:
-    return CardDate.from_data(value) if name.endswith("_date") else value
+    if name.endswith("_date"):
+        return CardDate.from_data(value)
+    return None if value is None else text.read_back(value)

@@ -125,7 +125,7 @@ def _optional(session: Session, field: Field) -> bytes | None:
         first, *rest = plan.file_windows(field)
         parts = [session.ask(thai_id.read_file(first), len(first))]
     except CardRefused as error:
-        if error.sw in status_word.NOT_HELD:
+        if error.sw in status_word.NOT_HELD and not error.has_begun:
             return None
         raise
     return b"".join([*parts, *(session.ask(thai_id.read_file(window), len(window)) for window in rest)])

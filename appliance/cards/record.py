@@ -16,6 +16,7 @@ from appliance.cards.dates import CardDate
 from appliance.cards.health import Health
 from appliance.cards.person import Address, Name
 from appliance.cards.photo import Photo
+from appliance.cards.text import read_back
 from appliance.cards.thai_id import Field
 
 PASS, FAIL, COULD_NOT_CHECK, NOT_ASKED = "pass", "fail", "could_not_check", "not_asked"
@@ -98,7 +99,7 @@ class Record:
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Return what ``as_data`` showed. Raises KeyError, TypeError, ValueError, AttributeError."""
         values = {field: _restored(field, data[field.symbol]) for field in Field if field.symbol in data}
-        return cls(values, tuple(Problem(**problem) for problem in data["problems"]), _count(data["apdus"]))
+        return cls(values, tuple(map(_problem, data["problems"])), _count(data["apdus"]))
 
     def _checksum(self) -> str:
         if Field.CITIZEN_ID not in self.values:
@@ -146,9 +147,9 @@ def _restored(field: Field, shown: Any) -> Any:  # noqa: PLR0911 - one line a ki
         return None
     match field:
         case Field.NAME_TH | Field.NAME_EN:
-            return Name(**{name: _words(text) for name, text in shown.items()})
+            return Name(**{name: read_back(text) for name, text in shown.items()})
         case Field.ADDRESS:
-            return Address(**{name: _words(text) for name, text in shown.items()})
+            return Address(**{name: read_back(text) for name, text in shown.items()})
         case Field.BIRTH_DATE | Field.ISSUE_DATE | Field.EXPIRY_DATE:
             return CardDate.from_data(shown)
         case Field.PHOTO:
@@ -157,17 +158,22 @@ def _restored(field: Field, shown: Any) -> Any:  # noqa: PLR0911 - one line a ki
             return Health.from_data(shown)
     if field is Field.CITIZEN_ID and not re.fullmatch("[0-9]{13}", shown):
         raise ValueError("no citizen number")
-    return _words(shown)
+    return read_back(shown)
+
+
+def _problem(shown: Mapping[str, str]) -> Problem:
+    found = Problem(**shown)
+    is_sound = (
+        re.fullmatch("[a-z_]{1,20}([.][a-z_]{1,20})?", found.field)
+        and re.fullmatch("[a-z_]{1,30}", found.code)
+        and re.fullmatch("([0-9a-f]{2})*", found.raw)
+    )
+    if not is_sound:
+        raise ValueError("no problem of a field")
+    return found
 
 
 def _count(number: int) -> int:
     if not (type(number) is int and 0 <= number <= _MAX_APDUS):
         raise ValueError("no number of commands")
     return number
-
-
-def _words(text: str) -> str:
-    """Return a text that can have come from a card: nothing that does something to a terminal. Raises ValueError."""
-    if not text.isprintable():
-        raise ValueError("no text of a card")
-    return text

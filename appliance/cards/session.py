@@ -61,7 +61,7 @@ class Session:
         if response.sw in status_word.APPLET_LOST:
             raise CardReset(f"the card has no applet selected any more (status word {response.sw:04X})")
         if response.sw != status_word.OK:
-            raise CardRefused(response.sw)
+            raise CardRefused(response.sw, has_begun=fetches > 0)
         if len(data) != size_bytes:
             raise CardGarbled(f"{len(data)} bytes where {size_bytes} were asked for")
         return data

@@ -38,6 +38,13 @@ def decode(raw: bytes) -> str:
     return body.decode("tis-620")
 
 
+def read_back(shown: str) -> str:
+    """Return a text that can have come from a card: nothing that does something to a terminal. Raises ValueError."""
+    if not shown.isprintable():
+        raise ValueError("no text of a card")
+    return shown
+
+
 def decode_digits(raw: bytes) -> str:
     """Return a field of ASCII digits; empty where it is blank.
 

@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from appliance.commands.call import Call
-from appliance.errors import NoCard, NoReader, WrongUse
+from appliance.errors import NoCard, NoReader, OutputError, WrongUse
 
 if TYPE_CHECKING:
     from appliance.cards.record import Record
@@ -21,6 +23,7 @@ SETS = ("cid", "text", "photo", "all")
 
 _LOOK_S = 0.5
 _SAY_AFTER_S = 1.5
+_SAY_EVERY_S = 5.0
 
 _FAILED = {
     "checksum": "the citizen number is none, or its check digit is wrong",
@@ -32,8 +35,10 @@ _FAILED = {
 def read(call: Call) -> int:
     """Read the card that is in and print its record."""
     from appliance.cards.thai_id import Field
+    from appliance.run.core_dumps import forbid_core_dumps
     from appliance.run.reader import WorkerReader
 
+    forbid_core_dumps()
     is_verbose = call.log_if_verbose("read")
     fields = _fields(call.options.fields)
     photo = None if call.options.photo is None else _photo_file(call.options.photo)
@@ -44,20 +49,17 @@ def read(call: Call) -> int:
     with closing(WorkerReader(name, settings.allow, fields, is_quiet=not is_verbose)) as reader:
         insertion = _wait_card(reader, call.options.wait)
         began_s = time.monotonic()
-        record = reader.read(fields, _Progress())
-    data = {
-        "schema": SCHEMA,
-        "atr": insertion.atr.hex().upper(),
-        "reader": insertion.reader,
-        **record.as_data(),
-    }
-    data["duration_ms"] = round((time.monotonic() - began_s) * 1000)
-    if photo is not None and record.photo is not None:
-        from appliance.link.durable_file import SECRET_MODE, write
-
-        write(photo, record.photo.jpeg, SECRET_MODE)
+        record = reader.read(fields, _Progress(len(fields)))
+    data = _shown(insertion, record, time.monotonic() - began_s)
     call.show(data, _lines(data))
+    if photo is not None and record.photo is not None:
+        _save(photo, record.photo.jpeg)
     return _end(record, is_photo_missing=photo is not None and record.photo is None)
+
+
+def _shown(insertion: "Insertion", record: "Record", duration_s: float) -> dict[str, Any]:
+    head = {"schema": SCHEMA, "atr": insertion.atr.hex().upper(), "reader": insertion.reader, "apdus": record.apdus}
+    return {**head, "duration_ms": round(duration_s * 1000), **record.as_data()}
 
 
 def _fields(name: str) -> "Sequence[Field]":
@@ -73,7 +75,20 @@ def _photo_file(name: str) -> Path:
         raise WrongUse(f"--photo {name!r}: name a file in a folder that exists")
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise WrongUse(f"--photo {name!r}: it is there and no regular file")
-    return path
+    try:
+        with TemporaryFile(dir=path.parent):
+            return path
+    except OSError as error:
+        raise WrongUse(f"--photo {name!r}: no file can be made there: {error.strerror}") from None
+
+
+def _save(path: Path, jpeg: bytes) -> None:
+    from appliance.link.durable_file import SECRET_MODE, write
+
+    try:
+        write(path, jpeg, SECRET_MODE)
+    except OSError as error:
+        raise OutputError(f"--photo {str(path)!r}: the photo could not be saved: {error.strerror}") from None
 
 
 def _reader_settings(call: Call) -> "Reader":
@@ -92,35 +107,52 @@ def _wait_card(reader: "CardReader", wait_s: float) -> "Insertion":
         NoCard: none was.
         ReaderUnavailable: there is no reader to wait at.
     """
-    end_s, is_said = time.monotonic() + wait_s, False
+    end_s, say_at_s = time.monotonic() + wait_s, time.monotonic() + _SAY_AFTER_S
     while True:
         left_s = max(end_s - time.monotonic(), 0)
         missing: NoReader | NoCard = NoCard(f"no card within {wait_s:g} s")
         try:
-            if (insertion := reader.wait_card(min(left_s, _LOOK_S))) is not None:
-                return insertion
+            with _said_after(_LOOK_S + _SAY_AFTER_S, "pcscd takes its time"):
+                if (insertion := reader.wait_card(min(left_s, _LOOK_S))) is not None:
+                    return insertion
         except NoReader as error:
             missing = error
         if left_s == 0:
             raise missing
-        if not is_said and wait_s - left_s > _SAY_AFTER_S and left_s > 1:
-            is_said = True
+        if time.monotonic() > say_at_s and left_s > 1:
+            say_at_s = time.monotonic() + _SAY_EVERY_S
             _say(f"waiting for a {'reader' if isinstance(missing, NoReader) else 'card'}, {left_s:.0f} s more")
 
 
-class _Progress:
-    """Tells how far a slow read is."""
+@contextmanager
+def _said_after(patience_s: float, words: str) -> Iterator[None]:
+    """Say ``words`` once where what is inside takes longer."""
+    timer = Timer(patience_s, _say, [words])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
-    def __init__(self) -> None:
-        self._began_s = time.monotonic()
+
+class _Progress:
+    """Tells how far a slow read is.
+
+    Args:
+        wanted: number of fields that were asked for.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self._wanted = wanted
+        self._say_at_s = time.monotonic() + _SAY_AFTER_S
         self._there = 0
-        self._said: int | None = None
 
     def __call__(self, so_far: "Record | None") -> None:
         self._there = self._there if so_far is None else len(so_far.values)
-        if time.monotonic() - self._began_s > _SAY_AFTER_S and self._there != self._said:
-            self._said = self._there
-            _say(f"reading: {self._said} fields are there; leave the card in")
+        if time.monotonic() > self._say_at_s:
+            self._say_at_s = time.monotonic() + _SAY_EVERY_S
+            _say(f"reading: {self._there} of {self._wanted} fields are there; leave the card in")
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:
@@ -150,7 +182,7 @@ def _end(record: "Record", *, is_photo_missing: bool) -> int:
         wrong.append("there is no photo to save")
     told = [*wrong, "look at the card, and at the person"] if wrong else []
     if record.problems:
-        told.append(f"not readable: {', '.join(sorted({problem.field for problem in record.problems}))}")
+        told.append(", ".join(sorted({f"{problem.field}: {problem.code}" for problem in record.problems})))
     if told:
         _say("; ".join(told))
     return 1 if wrong else 0

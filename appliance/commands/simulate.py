@@ -10,6 +10,8 @@ from appliance.errors import CardServiceDown, WrongUse
 if TYPE_CHECKING:
     from appliance.simulate.card import VirtualCard
 
+_NOTICED_WITHIN_S = 3.0  # pcscd looks every 0.4 s
+
 
 def card(call: Call) -> int:
     """List the deck, or keep a card of it in the virtual reader until the end of standard input or Ctrl-C.
@@ -59,8 +61,13 @@ def _hold(name: str, inserted: "VirtualCard", port: int) -> int:
         held.insert()
     except OSError:
         raise CardServiceDown(
-            f"no virtual reader listens on port {port}: run this inside scripts/private with pcscd"
+            f"no virtual reader listens on port {port}: scripts/deck starts one, and reads a card of the deck"
         ) from None
+    if not held.wait_noticed(_NOTICED_WITHIN_S):
+        held.remove()
+        raise CardServiceDown(
+            f"the reader on port {port} does not notice the card: take the other one out, see to pcscd"
+        )
     with suppress(OSError):
         sys.stderr.write(f"{name} is in; press Enter to take it out\n")
     with suppress(KeyboardInterrupt, EOFError):

@@ -100,6 +100,7 @@ class PcscSlot:
         self._held: _Held | None = None
         self._pnp_state = UNAWARE
         self._count = 0
+        self.is_doubtful = False
 
     def resume(self, insertion: Insertion) -> None:
         """Take over from a process that was ended: ``insertion`` was returned, and may still be in."""
@@ -111,6 +112,8 @@ class PcscSlot:
         try:
             result, names = scard.SCardListReaders(self._established(), [])
         except (SystemError, UnicodeError):  # the library's own, on a name that is not UTF-8
+            if self._presences:  # one that is plugged in beside ours must not take ours away
+                return sorted(self._presences)
             raise NoReader(_BAD_NAME) from None
         if result not in (scard.SCARD_S_SUCCESS, scard.SCARD_E_NO_READERS_AVAILABLE):
             raise self._lost(result)
@@ -126,7 +129,7 @@ class PcscSlot:
         if name is None:
             return None
         found = self._presences[name]
-        self._reader, found.is_new = name, False
+        self._reader, found.is_new, self.is_doubtful = name, False, False
         self._count += 1
         return Insertion(self._count, name, found.atr, found.noticed_s, found.turn)
 
@@ -149,6 +152,13 @@ class PcscSlot:
         finally:
             scard.SCardDisconnect(handle, scard.SCARD_LEAVE_CARD)  # ends the transaction too
 
+    def settle(self, is_same: bool) -> None:
+        """End the doubt: the card that is in is the one that was returned last, or it is a new insertion."""
+        self.is_doubtful = False
+        current = self._presences.get(self._reader)
+        if current is not None and not is_same:
+            current.renew()
+
     def close(self) -> None:
         """Release the context."""
         if self._context is not None:
@@ -167,7 +177,10 @@ class PcscSlot:
     def _connect(self) -> tuple[int, int]:
         if self._reader not in self._presences:
             raise CardRemoved("no card was put in")
-        if is_in_use := self._is_in_use():
+        state = self._state_now()
+        if state is not None and self._presences[self._reader].is_another(state):
+            raise CardRemoved("the card that was put in is out")
+        if is_in_use := bool((state or 0) & (scard.SCARD_STATE_INUSE | scard.SCARD_STATE_EXCLUSIVE)):
             self._on_in_use(True)
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         result, handle, protocol = scard.SCardConnect(
@@ -183,11 +196,14 @@ class PcscSlot:
             self._held = None
         raise fault
 
-    def _is_in_use(self) -> bool:
-        """Say whether another program has the card open. Asked without memory: a changed use is no event."""
+    def is_held(self) -> bool:
+        """Say whether another program has the card for itself alone. Raises ReaderUnavailable."""
+        return bool((self._state_now() or 0) & scard.SCARD_STATE_EXCLUSIVE)
+
+    def _state_now(self) -> int | None:
+        """Return the slot's state, None where it cannot be had. Asked without memory: a changed use is no event."""
         result, states = self._changes(0, [(self._reader, UNAWARE)])
-        busy = scard.SCARD_STATE_INUSE | scard.SCARD_STATE_EXCLUSIVE
-        return result == scard.SCARD_S_SUCCESS and bool(states[0][1] & busy)
+        return states[0][1] if result == scard.SCARD_S_SUCCESS else None
 
     def _begin(self, handle: int) -> None:
         result = scard.SCardBeginTransaction(handle)
@@ -236,11 +252,13 @@ class PcscSlot:
             one = self._presences[name]
             one.take(state, atr)
             if self._held in (_Held(name, one.atr, None), _Held(name, one.atr, one.turn)):
+                self.is_doubtful = self._held.turn is None
                 self._reader, one.is_new = name, False
 
     def _list(self, timeout_s: float) -> None:
         """Watch the readers whose names fit, as they are now."""
-        fitting = [name for name in self.readers() if name.startswith(self._prefix) and name.startswith(self._allowed)]
+        there = self.readers()
+        fitting = [name for name in there if name.startswith(self._prefix) and name.startswith(self._allowed)]
         for name in [name for name in self._presences if name not in fitting]:
             _log.info("reader %s is gone", name)
             del self._presences[name]
@@ -250,7 +268,8 @@ class PcscSlot:
                 self._presences[name] = Presence()
         if not fitting:
             self._wait_for_any_reader(timeout_s)
-            raise NoReader(f"no reader named {self._prefix!r}" if self._prefix else "no reader is plugged in")
+            listed = ", ".join(f"'{name}'" for name in there)
+            raise NoReader(f"no reader fits; plugged in: {listed}" if there else "no reader is plugged in")
 
     def _wait_for_any_reader(self, timeout_s: float) -> None:
         result, states = self._changes(timeout_s, [(_PNP, self._pnp_state)])

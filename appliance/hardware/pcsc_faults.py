@@ -22,6 +22,15 @@ from appliance.errors import (
 
 READER_GONE = (0x80100009, 0x80100017)  # SCARD_E_UNKNOWN_READER, SCARD_E_READER_UNAVAILABLE
 
+_WORDS: dict[type[CardError], str] = {
+    CardRemoved: "the card left, or does not answer",
+    CardMute: "the card does not answer",
+    CardUnpowered: "the reader cannot power the card",
+    CardProtocolMismatch: "the card speaks no protocol that the reader knows",
+    CardBusy: "another program has the card",
+    CardReset: "the card was reset, by itself or by another program",
+    CardGarbled: "the card answers more than it may",
+}
 _ACCESS_DENIED = 0x8010006A  # SCARD_W_SECURITY_VIOLATION
 _CARD: dict[int, type[CardError]] = {
     0x8010000C: CardRemoved,  # SCARD_E_NO_SMARTCARD
@@ -41,7 +50,7 @@ def fault_of(result: int) -> CardError | NoReader | CardServiceDown:
     """Return the error of a result that is not success; some versions of the library give it as a negative number."""
     code = result & 0xFFFFFFFF
     if code in _CARD:
-        return _CARD[code](f"PC/SC says {code:08X}")
+        return _CARD[code](f"{_WORDS[_CARD[code]]} (PC/SC {code:08X})")
     if code in READER_GONE:
         return ReaderGone("the reader was unplugged while it was in use")
     return service_fault_of(result)

@@ -43,6 +43,15 @@ class Presence:
         """Return pcscd's count of insertions and removals in this slot."""
         return self.state >> 16
 
+    def is_another(self, state: int) -> bool:
+        """Say whether ``state`` is that of a slot that was emptied since."""
+        return not state & _PRESENT or (state >> 16) != self.turn
+
+    def renew(self) -> None:
+        """Take the card that is in for a new insertion."""
+        self.is_new = self.is_in
+        self.noticed_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+
     def take(self, state: int, atr: bytes) -> None:
         """Take what PC/SC says now."""
         was_in, before = self.is_in, self.turn
@@ -52,5 +61,4 @@ class Presence:
             return
         self.atr = b"" if state & _MUTE else atr
         if not was_in or (self.turn - before) & 0xFFFF >= 2:
-            self.is_new = True
-            self.noticed_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+            self.renew()

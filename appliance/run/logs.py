@@ -13,8 +13,9 @@ class _Formatter(logging.Formatter):
 
 
 def set_up_logging(process: str, *, is_verbose: bool = False) -> None:
-    """Log to standard error as ``process``; DEBUG too where ``is_verbose``."""
+    """Log to standard error as ``process``; DEBUG too where ``is_verbose``. A terminal gets no priorities."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(f"{process}: %(message)s"))
+    formatter = logging.Formatter if sys.stderr.isatty() else _Formatter
+    handler.setFormatter(formatter(f"{process}: %(message)s"))
     level = logging.DEBUG if is_verbose else logging.INFO
     logging.basicConfig(handlers=[handler], level=level, force=True)

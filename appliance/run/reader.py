@@ -36,7 +36,7 @@ MAX_MESSAGE = 200
 
 #: What a worker can do wrong; TimeoutError is an OSError, a pipe that is full BlockingIOError.
 _MISBEHAVIOUR = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
-_NUMBER = re.compile("[0-9]{9}")
+_NUMBER = re.compile("[0-9]{9,}")
 
 T = TypeVar("T")
 
@@ -92,6 +92,10 @@ class WorkerReader:
         if is_removed:
             self._insertion = None
         return is_removed
+
+    def is_held(self) -> bool:
+        """Say whether another program has the card for itself alone. Raises ReaderUnavailable."""
+        return self._ask({"do": "is_held"}, GRACE_S, lambda answer: bool(answer["held"]))
 
     def readers(self) -> list[str]:
         """Return the names of all readers there are. Raises ReaderUnavailable."""
@@ -151,13 +155,15 @@ class WorkerReader:
     def _message(self, end_s: float, tell: Tell) -> dict[str, Any]:
         """Return the next message of the worker. Raises TimeoutError after ``end_s``, other OSError, ValueError."""
         assert self._worker is not None
-        output = _output(self._worker)
+        output, tell_at_s = _output(self._worker), time.monotonic() + TELL_EVERY_S
         while b"\n" not in self._unread:
-            left_s = end_s - time.monotonic()
-            if left_s <= 0:
+            now_s = time.monotonic()
+            if now_s >= end_s:
                 raise TimeoutError
-            if not select.select([output], [], [], min(left_s, TELL_EVERY_S))[0]:
+            if now_s >= tell_at_s:
                 tell(None)
+                tell_at_s = now_s + TELL_EVERY_S
+            if not select.select([output], [], [], max(min(end_s, tell_at_s) - now_s, 0))[0]:
                 continue
             part = os.read(output, 65536)
             if not part:
@@ -227,5 +233,6 @@ def _error(answer: dict[str, Any]) -> errors.CardError | errors.ReaderUnavailabl
 
 def _safe(message: str) -> str:
     """Return a message that may stand in a log: one that a worker made up could hold anything of a card."""
-    is_plain = message.isascii() and message.isprintable() and len(message) <= MAX_MESSAGE
-    return message if is_plain and not _NUMBER.search(message) else "the reader worker says no more"
+    if not (message.isascii() and message.isprintable()):
+        return "the reader worker says no more"
+    return _NUMBER.sub("...", message)[:MAX_MESSAGE]

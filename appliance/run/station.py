@@ -6,7 +6,6 @@ passes on is met here: no reader (say so, try again) and nothing durable (say so
 
 import logging
 import os
-import resource
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +18,7 @@ from appliance.flow import serve
 from appliance.panel.screens import Button, Screen, State
 from appliance.ports import Panel
 from appliance.run import lock
+from appliance.run.core_dumps import forbid_core_dumps
 from appliance.run.notify import SystemdNotifier
 from appliance.run.stop import StopSignal
 
@@ -37,7 +37,7 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
     from appliance.run.wiring import build, build_panel
 
     runtime.mkdir(parents=True, exist_ok=True)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold what a card said
+    forbid_core_dumps()
     stop = StopSignal()
     held = lock.hold(state / "station.lock") if state.is_dir() else None
     panel = build_panel(settings.panel, settings.station.language, runtime)

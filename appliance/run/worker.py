@@ -7,7 +7,6 @@ kills. It holds no key, opens no network connection, and writes nothing to the d
 
 import base64
 import json
-import resource
 import signal
 import sys
 import time
@@ -19,10 +18,13 @@ from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
 from appliance.errors import CardError, CardRefused, ReaderUnavailable
 from appliance.ports import Insertion
+from appliance.run.core_dumps import forbid_core_dumps
 from appliance.run.logs import set_up_logging
 from appliance.run.slot_reader import SlotReader
 
 ALIVE_EVERY_S = 0.2
+MAX_READER_NAME = 128  # as pcscd's
+MAX_ATR_BYTES = 33  # ISO 7816-3
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -47,6 +49,8 @@ def answer(reader: SlotReader, request: dict[str, Any], send: Send) -> dict[str,
                 return {"removed": reader.wait_removed(request["timeout_s"])}
             case "readers":
                 return {"readers": reader.readers()}
+            case "is_held":
+                return {"held": reader.is_held()}
             case unknown:
                 raise ValueError(f"no request named {unknown!r}")
     except (CardError, ReaderUnavailable) as error:
@@ -80,12 +84,14 @@ def main(fields: str, resumed: str = "", name_prefix: str = "", *allowed: str) -
     from appliance.hardware.pcsc import PcscSlot
 
     set_up_logging("reader-worker")
+    forbid_core_dumps()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; who asks closes the pipe
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold what a card said
     slot = PcscSlot(name_prefix, allowed, on_in_use=lambda is_in_use: _send({"so_far": None, "in_use": is_in_use}))
-    reader = SlotReader(slot, [Field.named(name) for name in fields.split(",") if name], SignOfLife(_send))
-    if resumed:
-        slot.resume(unpack_insertion(json.loads(resumed)))
+    insertion = unpack_insertion(json.loads(resumed)) if resumed else None
+    if insertion is not None:
+        slot.resume(insertion)
+    may_read = [Field.named(name) for name in fields.split(",") if name]
+    reader = SlotReader(slot, may_read, SignOfLife(_send), insertion)
     _send({"ready": True})  # from here on it is the card or pcscd that takes its time, not this machine
     for line in sys.stdin.buffer:
         _send(answer(reader, json.loads(line), _send))
@@ -116,6 +122,8 @@ def unpack_insertion(packed: dict[str, Any]) -> Insertion:
         and 0 <= found.at_monotonic_s <= time.clock_gettime(time.CLOCK_BOOTTIME)
         and found.reader.isascii()
         and found.reader.isprintable()
+        and len(found.reader) <= MAX_READER_NAME
+        and len(found.atr) <= MAX_ATR_BYTES
     )
     if not is_sound:
         raise ValueError("no insertion")

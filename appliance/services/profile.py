@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -82,13 +82,10 @@ def parse(text: bytes, name: str) -> Profile:
         raw = tomllib.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ConfigError([f"{name}: {error}"]) from None
-    problems = [*_unknown(raw), *_unknown_words(raw), *_misnamed(raw)]
-    if not problems:
-        try:
-            return _profile(raw, text)
-        except (KeyError, TypeError, AttributeError) as error:
-            problems.append(f"missing or of the wrong type: {error}")
-    raise ConfigError([f"{name}: {problem}" for problem in problems])
+    problems = [*_unknown(raw), *_misshaped(raw)] or [*_unknown_words(raw), *_misnamed(raw)]
+    if problems:
+        raise ConfigError([f"{name}: {problem}" for problem in problems])
+    return _profile(raw, text)
 
 
 def shipped() -> list[Profile]:
@@ -131,13 +128,67 @@ def _unknown(raw: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _is_title(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and 1 <= len(value.strip()) <= 60
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[a-z][a-z_]{0,39}", value) is not None
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+#: What each member must be: place, words for it, and whether a value is that.
+_SHAPES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("id", "a text", lambda value: isinstance(value, str)),
+    ("event_type", "a text", lambda value: isinstance(value, str)),
+    ("version", "a whole number from 1 to 999,999", lambda value: _is_whole(value, 1, 999_999)),
+    ("title.th", "a title of 1 to 60 characters", _is_title),
+    ("title.en", "a title of 1 to 60 characters", _is_title),
+    ("card.read", "a list of field names, at least one", lambda value: _are_texts(value) and value),
+    (
+        "checks.required",
+        'a list of checks with "applet" among them',
+        lambda value: _are_texts(value) and "applet" in value,
+    ),
+    ("checks.duplicate_window_s", "a whole number of seconds up to a day", lambda value: _is_whole(value, 0, 86_400)),
+    ("choices.A", "a word of a-z and '_'", _is_word),
+    ("choices.B", "a word of a-z and '_'", _is_word),
+    ("choices.default", '"alternate"', lambda value: value == "alternate"),
+    ("record.sealed", "a list of field names", _are_texts),
+    (
+        "retention.station_after_receipt_days",
+        "a whole number of days up to 365",
+        lambda value: _is_whole(value, 0, 365),
+    ),
+)
+_OPTIONAL = {"choices.A", "choices.B", "choices.default", "checks.duplicate_window_s"}
+
+
+def _misshaped(raw: Mapping[str, Any]) -> list[str]:
+    """Return what is missing or of the wrong kind."""
+    problems = []
+    for place, words, is_right in _SHAPES:
+        table, _, key = place.rpartition(".")
+        holder = raw.get(table, {}) if table else raw
+        if not isinstance(holder, dict):
+            continue  # said already
+        if key not in holder:
+            problems += [] if place in _OPTIONAL else [f"{place} is missing: {words}"]
+        elif not is_right(holder[key]):
+            problems.append(f"{place}: must be {words}")
+    return problems
+
+
 def _misnamed(raw: Mapping[str, Any]) -> list[str]:
-    """Return what no event could carry; what is missing is found later."""
-    if "id" not in raw or "event_type" not in raw:
-        return []
+    """Return what no event could carry."""
     service, event_type = raw["id"], raw["event_type"]
-    if not isinstance(service, str) or not isinstance(event_type, str):
-        return ["id and event_type must be texts"]
     problems = []
     if not (re.fullmatch(ID_PATTERN, service) and len(service) <= MAX_ID):
         problems.append(f"id: {service!r} must be at most {MAX_ID} of a-z and '_', words joined by dots")
@@ -148,11 +199,7 @@ def _misnamed(raw: Mapping[str, Any]) -> list[str]:
 
 
 def _unknown_words(raw: Mapping[str, Any]) -> list[str]:
-    if any(not isinstance(raw.get(table, {}), dict) for table in _KNOWN if table):
-        return []
-    read = raw.get("card", {}).get("read", [])
-    sealed = raw.get("record", {}).get("sealed", [])
-    required = raw.get("checks", {}).get("required", [])
+    read, sealed, required = raw["card"]["read"], raw["record"]["sealed"], raw["checks"]["required"]
     other = [name for name in _OTHER_APPLETS if name in read and "citizen_id" not in read]
     return [
         *(f"card.read: no field named {name!r}" for name in read if name not in _FIELDS),

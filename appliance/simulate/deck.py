@@ -90,8 +90,9 @@ def deck(name: str) -> VirtualCard:
         found = re.fullmatch(family.pattern, name)
         if found:
             return family.make(found[1])
-    near = difflib.get_close_matches(name, samples(), n=2)
+    near = difflib.get_close_matches(name, names(), n=2)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
+    hint += "N stands for a number, XXXX for a status word; " if name.rpartition("-")[0] in _STEMS else ""
     raise WrongUse(f"no virtual card named {name!r}; {hint}`card-station simulate card --deck` lists them all")
 
 
@@ -261,3 +262,5 @@ _FAMILIES: Mapping[str, Family] = {
         lambda word: Says(_thai(), is_read, bytes.fromhex(word)),
     ),
 }
+
+_STEMS = frozenset(name.rpartition("-")[0] for name in _FAMILIES)

@@ -41,6 +41,7 @@ class InMemorySlot:
         self._returned = 0
         self._noticed_s = 0.0
         self._changed = threading.Condition()
+        self.is_doubtful = False
 
     def insert(self, card: VirtualCard) -> None:
         """Put a card in; the one that was in is out."""
@@ -68,6 +69,16 @@ class InMemorySlot:
         """Say whether the card returned last is out."""
         with self._changed:
             return self._changed.wait_for(lambda: self.card is None or self._returned < self._count, timeout_s)
+
+    def settle(self, is_same: bool) -> None:
+        """End a doubt that this slot never has."""
+        self.is_doubtful = False
+        if not is_same:
+            self._returned = 0
+
+    def is_held(self) -> bool:
+        """Say that no other program has the card."""
+        return False
 
     def readers(self) -> list[str]:
         """Return the only reader."""

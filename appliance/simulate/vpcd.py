@@ -31,6 +31,7 @@ class VpcdCard:
         self._address = ("127.0.0.1", port)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
+        self._is_noticed = threading.Event()
 
     def insert(self, timeout_s: float = 5.0) -> None:
         """Put the card in. Raises OSError where no virtual reader listens within ``timeout_s``."""
@@ -59,6 +60,10 @@ class VpcdCard:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
 
+    def wait_noticed(self, timeout_s: float) -> bool:
+        """Say whether the virtual reader has spoken to the card; it does not while it holds another one."""
+        return self._is_noticed.wait(timeout_s)
+
     def is_in(self) -> bool:
         """Say whether the virtual reader still holds the card."""
         return self._thread is not None and self._thread.is_alive()
@@ -68,6 +73,7 @@ class VpcdCard:
             while True:
                 (size_bytes,) = struct.unpack(">H", _receive(line, 2))
                 message = _receive(line, size_bytes)
+                self._is_noticed.set()
                 try:
                     answer = self._control(message) if size_bytes == 1 else self.card.answer(message)
                 except Pulled:

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from importlib.resources import files
 from pathlib import Path
@@ -151,7 +152,10 @@ def test_a_virtual_card_without_a_virtual_reader(
 def test_the_words_about_a_virtual_card_are_no_data(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reader:
         port = reader.getsockname()[1]
+        power_up = threading.Thread(target=lambda: reader.accept()[0].sendall(b"\x00\x01\x01"))
+        power_up.start()
         done = shell(f"CS simulate card person-1 --port {port} </dev/null")
+        power_up.join()
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"person-1 is in" in done.stderr
 
@@ -252,7 +256,7 @@ def test_a_profile_names_what_an_event_can_carry(service: str, event_type: str, 
 
 
 def test_a_profile_s_names_are_texts() -> None:
-    with pytest.raises(ConfigError, match="must be texts"):
+    with pytest.raises(ConfigError, match="id: must be a text"):
         parse(PROFILE.replace('"school.attendance"', "3").encode(), "x.toml")
     with pytest.raises(ConfigError, match="recursion"):
         parse(b"a=" + b"[" * 20000, "x.toml")

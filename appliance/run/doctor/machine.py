@@ -11,7 +11,7 @@ from appliance.config import Settings
 from appliance.errors import (
     CardMute,
     CardServiceDown,
-    CardStationError,
+    ClockUnsure,
     ConfigError,
     DeliveryError,
     NoReader,
@@ -43,7 +43,7 @@ def parts(path: Path, state: Path, environ: Mapping[str, str], is_quiet: bool = 
         yield Part("card slot", CardMute, 1, partial(reader.slot, worker), needs="reader")
     yield from _of_the_panel(read)
     is_simulated = bool(environ.get(SIMULATED_CLOCK))
-    yield Part("clock", CardStationError, 1, partial(_clock, is_simulated))
+    yield Part("clock", ClockUnsure, 1, partial(_clock, is_simulated))
     yield Part("disk", StoreError, 7, partial(storage.disk, state, read.outbox.max_bytes))
     yield Part("database", OutboxDamaged, 7, partial(storage.database, state))
     yield Part("enrolment", NotEnrolled, 1, lambda: enrolment.enrolment(read, state, datetime.now(UTC)))

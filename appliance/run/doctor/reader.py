@@ -39,6 +39,9 @@ class Readers(Protocol):
     def wait_card(self, timeout_s: float) -> Insertion | None:
         """Return the card that is in, or None. Raises ReaderUnavailable."""
 
+    def is_held(self) -> bool:
+        """Say whether another program has the card for itself alone. Raises ReaderUnavailable."""
+
 
 def service(
     readers: Readers,
@@ -119,12 +122,17 @@ def slot(readers: Readers) -> Finding:
     """Look into the reader's slot, without touching a card that is in."""
     try:
         card = readers.wait_card(0)
+        is_held = card is not None and readers.is_held()
     except ReaderUnavailable:
         return bad("the reader gives no answer", "pull it out and plug it in again; then another cable or port")
     if card is None:
         return good("no card is in")
     if not card.atr:
         return bad("a card is in, but does not answer", "turn it, clean its contacts with a dry cloth, try another one")
+    if is_held:
+        return bad(
+            "a card is in, and another program has it for itself alone", "end that program, or take the card out"
+        )
     return good("a card is in and answers")
 
 

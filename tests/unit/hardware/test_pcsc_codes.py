@@ -263,7 +263,7 @@ def test_what_does_not_pass_is_said_in_the_end(script: Script, code: int, error:
 
 def test_a_card_that_left_is_not_waited_for(script: Script) -> None:
     slot = put_in()
-    script.states, script.connects = [EMPTY], [0x80100069] * 99
+    script.states, script.connects = [PRESENT, EMPTY], [0x80100069] * 99
     with pytest.raises(CardRemoved):
         SlotReader(slot, CID).read(CID)
     assert script.calls.count("connect") == 1
@@ -271,7 +271,7 @@ def test_a_card_that_left_is_not_waited_for(script: Script) -> None:
 
 def test_a_card_that_answered_before_it_left_is_not_asked_again(script: Script) -> None:
     slot = put_in()
-    script.transmits, script.states = [OK, 0x80100069], [EMPTY]
+    script.transmits, script.states = [OK, 0x80100069], [PRESENT, EMPTY]
     with pytest.raises(CardRemoved):
         SlotReader(slot, CID).read(CID)
     assert script.calls.count("connect") == 1

@@ -27,6 +27,7 @@ class Worker:
     names: list[str] = field(default_factory=list)
     card: Insertion | None = None
     fault: ReaderUnavailable | None = None
+    held: bool = False
 
     def readers(self) -> list[str]:
         if self.fault:
@@ -38,6 +39,9 @@ class Worker:
         if self.fault:
             raise self.fault
         return self.card
+
+    def is_held(self) -> bool:
+        return self.held
 
 
 def check(finding: Finding, result: Result, found: str, mend: str) -> None:
@@ -139,6 +143,12 @@ def test_a_pcscd_that_goes_in_between() -> None:
         (Worker(), Result.PASS, "no card is in", ""),
         (Worker(card=Insertion(1, ACS, b"\x3b\x00", 0.0)), Result.PASS, "a card is in and answers", ""),
         (Worker(card=Insertion(1, ACS, b"", 0.0)), Result.FAIL, "does not answer", "turn it"),
+        (
+            Worker(card=Insertion(1, ACS, b"\x3b\x00", 0.0), held=True),
+            Result.FAIL,
+            "another program has it",
+            "end that",
+        ),
         (Worker(fault=NoReader("no")), Result.FAIL, "the reader gives no answer", "plug it in again"),
         (Worker(fault=CardServiceDown("no")), Result.FAIL, "the reader gives no answer", "plug it in again"),
     ],

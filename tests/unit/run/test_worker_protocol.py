@@ -127,8 +127,19 @@ def test_every_error_survives_the_pipe_as_itself_with_its_code(kind: type[CardEr
 
 
 @pytest.mark.parametrize(
-    "message", ["\x1b[31mred", "two\nlines", "1234567890123", "ชื่อ", "x" * 300, "a 0000000001234 b"]
+    ("message", "said"),
+    [
+        ("a 0000000001234 b", "a ... b"),
+        ("1234567890123", "..."),
+        ("x" * 300, "x" * 200),
+        ("ACS 12345678", "ACS 12345678"),
+    ],
 )
+def test_of_what_a_worker_says_nothing_long_passes(message: str, said: str) -> None:
+    assert str(_error({"error": "CardGarbled", "message": message})) == said
+
+
+@pytest.mark.parametrize("message", ["\x1b[31mred", "two\nlines", "ชื่อ"])
 def test_what_a_worker_made_up_is_not_repeated(message: str) -> None:
     """It reads hostile bytes; a message of its own could carry any of them into a log."""
     assert str(_error({"error": "CardGarbled", "message": message})) == "the reader worker says no more"

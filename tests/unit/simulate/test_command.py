@@ -5,6 +5,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -33,15 +35,24 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[VirtualCard]:
     """No virtual reader: the cards that would have been put in."""
     cards: list[VirtualCard] = []
     monkeypatch.setattr(VpcdCard, "insert", lambda self: cards.append(self.card))
+    monkeypatch.setattr(VpcdCard, "wait_noticed", lambda self, timeout_s: True)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     return cards
 
 
 @pytest.fixture
 def reader() -> Iterator[int]:
-    """A virtual reader that takes a card and asks nothing; its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    """A virtual reader that takes one card and powers it up; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as hand:
+        hand.submit(power_up, listener)
         yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def power_up(listener: socket.socket) -> None:
+    with suppress(OSError), listener.accept()[0] as line:
+        line.sendall(b"\x00\x01\x01")
+        line.recv(1)
 
 
 def test_the_deck_is_listed_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +144,13 @@ def test_without_a_virtual_reader_the_words_say_what_to_do(
     assert run("person-1 --port 1") == 7
     err = capsys.readouterr().err
     assert "port 1:" in err
-    assert "scripts/private" in err
+    assert "scripts/deck" in err
+
+
+def test_a_reader_that_holds_another_card_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        assert run(f"person-1 --port {busy.getsockname()[1]}") == 7
+    assert "take the other one out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("hand", ["enter", "end", "interrupt"])
