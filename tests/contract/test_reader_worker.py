@@ -22,14 +22,6 @@ ATTENDANCE = [Field.CITIZEN_ID]
 
 
 @pytest.fixture
-def pcscd(tmp_path: Path) -> Iterator[PrivatePcscd]:
-    daemon = PrivatePcscd(tmp_path)
-    daemon.start()
-    yield daemon
-    daemon.stop()
-
-
-@pytest.fixture
 def reader() -> Iterator[WorkerReader]:
     worker = WorkerReader("Virtual PCD", may_read=list(Field), silence_s=1.0)
     yield worker
@@ -150,6 +142,50 @@ def test_a_card_that_stayed_in_over_a_restart_of_pcscd_is_not_new(pcscd: Private
     card.insert()
     assert wait_card(reader).number > first.number
     card.remove()
+
+
+@pytest.mark.parametrize("held_by", ["wait_removed", "wait_card"])
+def test_a_card_that_took_the_place_of_its_like_during_an_outage_is_new(
+    pcscd: PrivatePcscd, reader: WorkerReader, held_by: str
+) -> None:
+    """Reader and ATR are the same: only the card itself can tell."""
+    first, second = VpcdCard(ThaiCard(person(8))), VpcdCard(ThaiCard(person(9)))
+    first.insert()
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(8).citizen_id
+    pcscd.kill()
+    first.remove()
+    with pytest.raises(ReaderUnavailable):
+        reader.wait_removed(5.0)
+    pcscd.start()
+    second.insert()
+    time.sleep(0.6)
+    if held_by == "wait_removed":
+        assert reader.wait_removed(0.5) is True
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(9).citizen_id
+    second.remove()
+
+
+def test_a_card_that_was_read_and_stayed_in_is_asked_and_known_again(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    held = VpcdCard(card := ThaiCard(person(8)))
+    held.insert()
+    wait_card(reader)
+    reader.read(ATTENDANCE)
+    pcscd.kill()
+    held.remove()
+    with pytest.raises(ReaderUnavailable):
+        reader.wait_removed(5.0)
+    pcscd.start()
+    held.insert()
+    time.sleep(0.6)
+    asked = len(card.log)
+    assert reader.wait_card(0.5) is None
+    assert len(card.log) == asked + 3, "its number, once"
+    assert reader.wait_removed(0.3) is False
+    assert len(card.log) == asked + 3
+    held.remove()
+    assert reader.wait_removed(2.0) is True
 
 
 def test_twenty_restarts_of_pcscd_leave_the_worker_reading(pcscd: PrivatePcscd, reader: WorkerReader) -> None:

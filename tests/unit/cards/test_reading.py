@@ -95,6 +95,11 @@ def test_a_health_file_that_breaks_off_is_no_missing_one() -> None:
         read(Refusing(7, 0x6A82), (Field.CITIZEN_ID, Field.HEALTH))
 
 
+def test_an_answer_that_was_announced_and_then_refused_is_no_missing_one() -> None:
+    with pytest.raises(CardRefused):
+        read(Refusing(6, 0x6D00), (Field.CITIZEN_ID, Field.HEALTH))
+
+
 @pytest.mark.parametrize("sw", ["6A82", "6982", "6D00", "6E00", "9001", "FFFF", "6283"])
 def test_a_refused_select_is_no_thai_card(sw: str) -> None:
     with pytest.raises(NotAThaiIdCard):

@@ -16,6 +16,7 @@ from appliance.cards.thai_id import CID
 from appliance.errors import CardMute, CardRemoved, CardReset, CardServiceDown, NoReader, ReaderGone
 from appliance.hardware import pcsc
 from appliance.hardware.pcsc import PcscSlot
+from appliance.ports import Insertion
 from appliance.run.slot_reader import PAUSES_S, SlotReader
 from appliance.simulate.card import ATR_THAI, ThaiCard
 from appliance.simulate.persons import person
@@ -285,6 +286,45 @@ def test_a_card_that_falls_silent_but_is_still_in_is_mute(script: Script, code: 
     with pytest.raises(CardMute):
         SlotReader(slot, CID).read(CID)
     assert script.calls.count("connect") == 1
+
+
+@pytest.mark.parametrize("call", ["connects", "transmits"])
+def test_a_card_that_offers_our_protocol_is_never_foreign(script: Script, call: str) -> None:
+    """PC/SC speaks of a mismatch, too, while another program has the card under another protocol."""
+    slot = put_in()
+    reader = SlotReader(slot, CID, resumed=Insertion(1, "Reader 00 00", ATR_THAI, 0.0))
+    setattr(script, call, [0x8010000F] * 99)
+    with pytest.raises(errors.CardBusy):
+        reader.read(CID)
+    setattr(script, call, [0x8010000F])
+    assert reader.read(CID).citizen_id == person(1).citizen_id
+
+
+def test_a_card_without_a_protocol_of_ours_is_foreign(script: Script) -> None:
+    slot = put_in()
+    script.connects = [0x8010000F] * 99
+    with pytest.raises(errors.CardProtocolMismatch):
+        SlotReader(slot, CID, resumed=Insertion(1, "Reader 00 00", b"\x3b", 0.0)).read(CID)
+
+
+def test_another_card_than_the_one_that_was_returned_is_not_read(script: Script) -> None:
+    slot = put_in()
+    script.states = [2 << 16 | PRESENT]
+    with pytest.raises(CardRemoved, match="is out"), slot.open():
+        raise AssertionError("the card must not be used")
+    assert "connect" not in script.calls
+
+
+def test_a_reader_with_an_unreadable_name_takes_nobody_else_s_away(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = put_in()
+    monkeypatch.setattr(script, "SCardListReaders", lambda context, groups: b"\xe0".decode("utf-8"), raising=False)
+    assert SlotReader(slot, CID).read(CID).citizen_id == person(1).citizen_id
+    assert slot.wait_removed(0) is False
+    slot.close()
+    with pytest.raises(NoReader):
+        PcscSlot().wait_card(0)
 
 
 def test_a_swap_that_the_counter_hides_is_seen(script: Script) -> None:

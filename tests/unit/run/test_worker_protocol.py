@@ -42,8 +42,8 @@ records = st.builds(
 insertions = st.builds(
     Insertion,
     st.integers(0, (1 << 31) - 1),
-    st.text(st.characters(codec="ascii", min_codepoint=0x20, max_codepoint=0x7E)),
-    st.binary(max_size=40),
+    st.text(st.characters(codec="ascii", min_codepoint=0x20, max_codepoint=0x7E), max_size=128),
+    st.binary(max_size=33),
     st.floats(0, 1),
     st.integers(0, 0xFFFF),
 )
@@ -293,6 +293,9 @@ MADE_UP_RECORDS = [
     {"citizen_id": None, "expiry_date": None}, {}, {"citizen_id": None, "apdus": -1},
     {"citizen_id": None, "apdus": 1e999},
     {"citizen_id": None, "apdus": 10**13}, {"citizen_id": None, "apdus": "3"}, {"citizen_id": None, "problems": [5]},
+    {"citizen_id": None, "problems": [{"field": "\x1b]0;x\x07", "code": "parts", "raw": ""}]},
+    {"citizen_id": None, "problems": [{"field": ["a"], "code": "parts", "raw": ""}]},
+    {"citizen_id": None, "problems": [{"field": "sex", "code": "parts", "raw": "1000000001"}, {"field": 1}]},
 ]  # fmt: skip
 
 
@@ -317,6 +320,23 @@ def test_an_insertion_from_nowhere_is_none(fake: FakeWorker, at_s: str) -> None:
     reader = fake(f"next(lines); say({told!r}); time.sleep(9)\n")
     with pytest.raises(CardServiceDown):
         reader.wait_card(0)
+
+
+@pytest.mark.parametrize("told", [{"reader": "R" * 131_000}, {"atr": "O" * 100_000}, {"reader": "R" * 129}])
+def test_an_insertion_that_no_later_worker_could_be_told_is_none(fake: FakeWorker, told: dict[str, Any]) -> None:
+    insertion = {"number": 1, "reader": "R", "atr": "", "at_monotonic_s": 1.0, "turn": 0, **told}
+    said = json.dumps({"insertion": insertion}) + "\n"
+    reader = fake(f"next(lines); say({said!r} if start == 1 else '{{\"insertion\": null}}\\n'); time.sleep(9)\n")
+    with pytest.raises(CardServiceDown):
+        reader.wait_card(0)
+    assert reader.wait_card(0) is None, "a new worker was started"
+
+
+def test_the_buttons_are_looked_at_while_a_worker_drips(fake: FakeWorker) -> None:
+    reader, looks = fake("next(lines)\nwhile True: say('x'); time.sleep(0.01)\n"), list[None]()
+    with pytest.raises(CardDeadline):
+        reader.read([Field.CITIZEN_ID], lambda so_far: looks.append(None))
+    assert len(looks) >= 2
 
 
 def test_a_worker_that_does_not_listen_holds_nobody_up(fake: FakeWorker) -> None:
