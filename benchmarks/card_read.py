@@ -124,7 +124,7 @@ Cell: TypeAlias = tuple[Row, str]
 
 def windows(row: Row) -> list[range]:
     """Return the fewest windows of the card's file that hold a row's fields, the photo's size being known."""
-    return plan.windows(row.fields) + (plan.photo_windows(USUAL_BYTES) if Field.PHOTO in row.fields else [])
+    return [*plan.windows(row.fields)] + (plan.photo_windows(USUAL_BYTES) if Field.PHOTO in row.fields else [])
 
 
 def fewest(row: Row, with_check: bool = False) -> list[bytes]:

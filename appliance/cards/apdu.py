@@ -1,6 +1,7 @@
 """Command and response APDUs in the short form of ISO 7816-4."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from appliance.errors import CardGarbled
 
@@ -27,6 +28,10 @@ class Command:
     le: int | None = None
 
     def __bytes__(self) -> bytes:
+        return self._encoded
+
+    @cached_property
+    def _encoded(self) -> bytes:
         return self.without_le() + (b"" if self.le is None else bytes([self.le % 256]))
 
     def without_le(self) -> bytes:

@@ -5,23 +5,25 @@ between two fields, because the service may not read those. All text of a card i
 
 Example::
 
-    windows(TEXT)    # [range(0, 255), range(255, 379), range(5497, 5671)]
+    windows(TEXT)    # (range(0, 255), range(255, 377), range(5497, 5671))
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 
 from appliance.cards.thai_id import PHOTO_LENGTH, Applet, Field
 
 MAX_WINDOW_BYTES = 255
 
 
-def windows(fields: Iterable[Field]) -> list[range]:
+@cache
+def windows(fields: tuple[Field, ...]) -> Sequence[range]:
     """Return the windows of the Ministry's file for ``fields``, in the order of the file.
 
     A photo is planned by its length alone; ``photo_windows`` follows when that is known.
     """
     wanted = [PHOTO_LENGTH if field is Field.PHOTO else field.stretch for field in fields if field.applet is Applet.MOI]
-    return [window for run in runs(wanted) for window in _cut(run)]
+    return tuple(window for run in runs(wanted) for window in _cut(run))
 
 
 def photo_windows(size_bytes: int) -> list[range]:

@@ -40,7 +40,7 @@ def read(
     """
     session = Session(transmit)
     file = _MinistryFile(session)
-    for window in plan.windows(fields):
+    for window in plan.windows(tuple(fields)):
         file.fetch(window)
         if Field.VERSION in fields and file.cut(Field.VERSION.stretch) == _OLD_VERSION:
             raise CardVersionUnsupported("a card of version 0002, from before about 2006: it was not read")

@@ -9,6 +9,7 @@ Source: docs/card.md.
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from appliance.cards.apdu import Command
 
@@ -90,11 +91,13 @@ ANSWERS = {
 }
 
 
+@cache
 def select(applet: Applet) -> Command:
     """Return the command that selects ``applet`` by its name."""
     return Command(0x00, 0xA4, 0x04, 0x00, applet.value, le=None if applet.value else 256)
 
 
+@cache
 def read_file(window: range) -> Command:
     """Return the command that reads the bytes ``window`` (1 to 255) of the selected applet's file."""
     return Command(_CLA, _INS_READ, window.start >> 8, window.start & 0xFF, bytes([0x00, len(window)]))

@@ -14,7 +14,6 @@ PC/SC has no time-outs: a call can block for ever. So this runs only in the read
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,10 +26,7 @@ from appliance.hardware.pcsc_faults import READER_GONE, fault_of, service_fault_
 from appliance.hardware.presence import UNAWARE, Presence
 from appliance.ports import Insertion
 
-TRAFFIC = 5  # log level below DEBUG: APDU bytes are personal data and never reach an ordinary log
-
 _PNP = "\\\\?PnP?\\Notification"
-_NO_BLOCKING = "PCSCLITE_NO_BLOCKING"  # else libpcsclite waits for another program's card for ever
 _GONE_PAUSE_S = 0.05
 _BAD_NAME = "a reader's name holds characters that none may: unplug it"
 
@@ -38,7 +34,10 @@ _log = logging.getLogger(__name__)
 
 
 class PcscChannel:
-    """An open line to the card in a reader (``ports.CardChannel``)."""
+    """An open line to the card in a reader (``ports.CardChannel``).
+
+    No level of logging shows a command or an answer: their bytes are personal data.
+    """
 
     def __init__(self, handle: int, protocol: int, atr: bytes) -> None:
         self._handle = handle
@@ -47,16 +46,11 @@ class PcscChannel:
 
     def transmit(self, command: bytes) -> bytes:
         """Send one APDU. Raises CardError, ReaderUnavailable."""
-        is_traced = _log.isEnabledFor(TRAFFIC)
-        if is_traced:
-            _log.log(TRAFFIC, "> %s", command.hex())
         result, answer = scard.SCardTransmit(self._handle, self._pci, list(command))
         if result != scard.SCARD_S_SUCCESS:
             raise fault_of(result)
         if len(answer) == 0:
             raise CardRemoved("the card left in the middle of a command")
-        if is_traced:
-            _log.log(TRAFFIC, "< %s", bytes(answer).hex())
         return bytes(answer)
 
 
@@ -280,7 +274,6 @@ class PcscSlot:
 
     def _established(self) -> Any:
         if self._context is None:
-            os.environ.setdefault(_NO_BLOCKING, "1")
             result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
             if result != scard.SCARD_S_SUCCESS:
                 raise service_fault_of(result)

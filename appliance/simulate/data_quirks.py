@@ -46,10 +46,6 @@ def _photo(change: Callable[[bytes], bytes] = bytes, length: int | None = None) 
     return with_photo(file_image(person(SERIAL)), change(portrait(SERIAL)), length)
 
 
-def _then_white(jpeg: bytes) -> bytes:
-    return jpeg + _WHITE
-
-
 #: Name -> what is odd, and the person.
 PEOPLE: Mapping[str, tuple[str, Callable[[], Person]]] = {
     "expired": ("expired on 1 January 2563", lambda: replace(person(3, expiry="25630101"), issued="25541231")),

@@ -33,6 +33,7 @@ from appliance.simulate.data_quirks import IMAGES, PEOPLE, SERIAL
 from appliance.simulate.persons import PHOTO_AREA_BYTES, PHOTO_AT, Person, person
 from appliance.simulate.quirks import (
     ApduLevel,
+    AsksLength,
     Endless,
     Late,
     MuteAt,
@@ -188,6 +189,8 @@ _ATR_DUMB = bytes.fromhex("3B00")
 _ATR_MEMORY = bytes.fromhex("3B0492231091")
 _ATR_EID = bytes.fromhex("3B9813400AA503010101AD1311")
 _ATR_SIM = bytes.fromhex("3B3F94008069AF0307015900000A0E833E9F16")
+_ATR_TICKET = bytes.fromhex("3B8F8001804F0CA000000306030001000000006A")
+_ATR_BOTH = bytes.fromhex("3B80800101")
 _ATR_T1 = bytes.fromhex("3B800181")
 
 _BEHAVIOUR: Mapping[str, Entry] = {
@@ -196,6 +199,10 @@ _BEHAVIOUR: Mapping[str, Entry] = {
     "memory": Entry("a memory card by its ATR; answers 6E 00", lambda: RefusingCard(_ATR_MEMORY, NO_CLASS, NO_CLASS)),
     "eid": Entry("a foreign identity card; refuses our applet", lambda: RefusingCard(_ATR_EID)),
     "sim": Entry("a telephone's card; answers 6E 00", lambda: RefusingCard(_ATR_SIM, NO_CLASS, NO_CLASS)),
+    "contactless": Entry(
+        "a contactless ticket by its ATR; answers 6A 81", lambda: RefusingCard(_ATR_TICKET, b"\x6a\x81")
+    ),
+    "t0-t1": Entry("a Thai card whose ATR offers T=0 and T=1", lambda: OtherAtr(_thai(), _ATR_BOTH)),
     "t1": Entry("a Thai card whose ATR offers T=1 alone", lambda: OtherAtr(_thai(), _ATR_T1)),
     "atr-1-byte": Entry("a Thai card with an ATR of one byte", lambda: OtherAtr(_thai(), b"\x3b")),
     "atr-40-bytes": Entry("a Thai card with an ATR of 40 bytes", lambda: OtherAtr(_thai(), bytes(40))),
@@ -206,6 +213,7 @@ _BEHAVIOUR: Mapping[str, Entry] = {
     "endless": Entry("fetches give 255 bytes and announce more, for ever", lambda: Endless(_thai(), bytes(255))),
     "endless-empty": Entry("fetches give nothing and announce more, for ever", lambda: Endless(_thai(), b"")),
     "wrong-length": Entry("wants another length each time (6C nn)", lambda: WrongLength(_thai())),
+    "asks-length": Entry("wants READ with its length (6C nn), then answers", lambda: AsksLength(_thai())),
     "short": Entry("answers are 3 bytes shorter than asked", lambda: Resized(_thai(), -3)),
     "long": Entry("answers are 3 bytes longer than asked", lambda: Resized(_thai(), 3)),
     "no-sw": Entry("answers READ with one byte, half a status word", lambda: Says(_thai(), is_read, b"\x90")),

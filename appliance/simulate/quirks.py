@@ -159,6 +159,16 @@ class WrongLength(Quirk):
         return super()._say(command) if is_select(command) else bytes([0x6C, len(self.log) % 255 + 1])
 
 
+class AsksLength(Quirk):
+    """Answers a READ with 6C and its length, and gives the data once that is asked for."""
+
+    def _say(self, command: bytes) -> bytes | None:
+        is_read_without_length = command[:2] == b"\x80\xb0" and len(command) == 7
+        if is_read_without_length:
+            return bytes([0x6C, command[6]])
+        return super()._say(command[:7] if command[:2] == b"\x80\xb0" else command)
+
+
 class Resized(Quirk):
     """Gives ``by`` bytes more than asked for, or less where that is negative."""
 

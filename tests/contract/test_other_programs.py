@@ -118,6 +118,7 @@ def test_nobody_gets_between_our_commands(table: Table) -> None:
         meddling = threading.Thread(target=other.send, args=(bytes.fromhex("00A4040008A000000054480083"),))
         meddling.start()
         meddling.join(0.3)
+        assert meddling.is_alive(), "it waits until we are done"
         assert channel.transmit(READ_NUMBER) == b"\x61\x0d"
     meddling.join(5)
     assert not meddling.is_alive()

@@ -1,6 +1,7 @@
 """The reader worker against a real pcscd: deadlines, a killed worker, a restarted pcscd, a late pcscd."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -9,11 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cards.thai_id import ALL, Field
-from appliance.errors import CardDeadline, CardError, CardServiceDown, CommandForbidden, NoReader, ReaderUnavailable
+from appliance.cards.record import Record
+from appliance.cards.thai_id import ALL, TEXT, Field
+from appliance.errors import (
+    CardDeadline,
+    CardError,
+    CardGarbled,
+    CardServiceDown,
+    CommandForbidden,
+    NoReader,
+    ReaderUnavailable,
+)
 from appliance.ports import Insertion
 from appliance.run.reader import WorkerReader
 from appliance.simulate.card import MuteCard, ThaiCard
+from appliance.simulate.deck import deck
+from appliance.simulate.line import OnLine, SerialLine
 from appliance.simulate.pcscd import PORT, PrivatePcscd
 from appliance.simulate.persons import person
 from appliance.simulate.vpcd import VpcdCard
@@ -319,3 +331,68 @@ def test_a_reader_whose_name_no_reader_may_have_is_no_reader(tmp_path: Path, rea
         reader.wait_card(0.3)
     assert reader._worker is not None, "and costs no worker"
     daemon.stop()
+
+
+def test_number_text_and_photo_come_one_after_the_other(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    """A verdict needs not wait for a picture: what came before it is on this side of the pipe already."""
+    card = VpcdCard(OnLine(ThaiCard(person(5)), SerialLine.parse("372/12")))
+    card.insert()
+    wait_card(reader)
+    told: list[tuple[set[Field], float]] = []
+
+    def tell(so_far: Record | None) -> None:
+        if so_far is not None:
+            told.append((set(so_far.values), time.monotonic()))
+            assert so_far.citizen_id == person(5).citizen_id
+
+    reader.read(ALL, tell)
+    whole_at_s = time.monotonic()
+    number, text, photo = (fields for fields, _ in told)
+    assert number == {Field.CITIZEN_ID}
+    assert text == set(TEXT)
+    assert photo == {*TEXT, Field.PHOTO}
+    assert whole_at_s - told[1][1] > 0.3, "the text was there long before the photo"
+    card.remove()
+
+
+def test_sixty_thousand_bytes_of_answer_cost_no_memory(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    card = VpcdCard(deck("huge"))
+    card.insert()
+    wait_card(reader)
+    with pytest.raises(CardGarbled):
+        reader.read(ATTENDANCE)
+    assert reader._worker is not None
+    before_kb = rss_kb(reader._worker.pid)
+    for _ in range(20):
+        with pytest.raises(CardGarbled):
+            reader.read(ATTENDANCE)
+    assert rss_kb(reader._worker.pid) - before_kb < 1024
+    card.remove()
+
+
+def rss_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+
+
+@pytest.mark.parametrize("serial", range(10, 13))
+def test_a_card_swapped_within_one_look_of_pcscd_is_the_next_person(
+    pcscd: PrivatePcscd, reader: WorkerReader, serial: int
+) -> None:
+    first, second = VpcdCard(ThaiCard(person(1))), VpcdCard(ThaiCard(person(serial)))
+    first.insert()
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(1).citizen_id
+    first.remove()
+    second.insert()
+    assert reader.wait_removed(5.0) is True
+    wait_card(reader)
+    assert reader.read(ATTENDANCE).citizen_id == person(serial).citizen_id
+    second.remove()
+
+
+def test_a_worker_leaves_no_core_dump(pcscd: PrivatePcscd, reader: WorkerReader) -> None:
+    reader.wait_card(0)
+    assert reader._worker is not None
+    limits = Path(f"/proc/{reader._worker.pid}/limits").read_text()
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)

@@ -249,3 +249,13 @@ def test_nobody_is_invited_while_there_is_no_reader(stage: Stage) -> None:
     with pytest.raises(NoReader):
         serve(replace(stage.world(), reader=NoReaderHere()), stage.profile, lambda: True)  # type: ignore[arg-type]
     assert stage.panel.states == []
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_card_pulled_at_any_command_leaves_no_name_and_no_acceptance(stage: Stage, at: int) -> None:
+    screen = stage.visit(deck(f"pulled-at-{at}"))
+    assert (screen.state, screen.code) == (State.UNREADABLE, "C01")
+    (event,) = stage.events()[-1:]
+    assert event["data"]["verdict"] == "could_not_check"
+    assert event["data"]["level"] == "L0"
+    assert event["data"]["sealed"] is None

@@ -1,6 +1,7 @@
 """Cards in and out with random faults: no wrong record, no lost card, nothing that grows.
 
 A short run is part of every test; the long one is ``scripts/test --insertions 1000 tests/system/test_card_cycles.py``.
+The process that uses PC/SC is the worker: its files, threads and memory are held flat over each of its lives.
 Two virtual slots take turns. Good cards must be read whole, and be the card that was put in; a card that misbehaves
 must end in a typed error; pcscd and the worker are killed, stopped and started meanwhile.
 """
@@ -31,6 +32,8 @@ from appliance.simulate.vpcd import VpcdCard
 PATIENCE_S = 15.0
 SILENCE_S = 1.0
 RSS_SLOPE_KB = 1.0
+SETTLED_AFTER = 5  # cycles of one worker: by then all of its code is loaded
+WORKER_GROWTH_KB = 8  # a cycle; what one leaked photo would cost
 
 #: What a card may do wrong, and how often of 100 cards.
 BAD_CARDS = {
@@ -173,6 +176,11 @@ def slope(values: Sequence[int]) -> float:
     return above / sum((x - mean_x) ** 2 for x in range(len(values)))
 
 
+def growth(life: Sequence[Usage]) -> float:
+    """Return by how many kB a process grew from one cycle to the next, from the first to the last of these."""
+    return (life[-1].rss_kb - life[0].rss_kb) / (len(life) - 1)
+
+
 @pytest.mark.slow
 def test_no_card_is_lost_or_mistaken_and_nothing_grows(pcscd: PrivatePcscd, request: pytest.FixtureRequest) -> None:
     cycles = request.config.getoption("--insertions")
@@ -181,6 +189,7 @@ def test_no_card_is_lost_or_mistaken_and_nothing_grows(pcscd: PrivatePcscd, requ
     table = Table(pcscd, random.Random(seed))
     client, rss_kb = Counter[tuple[int, int]](), array("l")  # compact: what the test keeps must not look like a leak
     worker, daemon = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
+    lives: dict[int, list[Usage]] = {}
     for serial in range(1, cycles + 1):
         if what := chosen(table.dice, ACCIDENTS):
             table.accident(what)
@@ -189,6 +198,7 @@ def test_no_card_is_lost_or_mistaken_and_nothing_grows(pcscd: PrivatePcscd, requ
         table.good_card(serial)
         assert table.reader._worker is not None
         assert pcscd._process is not None
+        lives.setdefault(table.reader._worker.pid, []).append(Usage.of(table.reader._worker.pid))
         for held, pid in ((client, os.getpid()), (worker, table.reader._worker.pid), (daemon, pcscd._process.pid)):
             usage = Usage.of(pid)
             if serial > cycles // 10:  # until then everything is still being loaded
@@ -196,18 +206,23 @@ def test_no_card_is_lost_or_mistaken_and_nothing_grows(pcscd: PrivatePcscd, requ
                 if held is client:
                     rss_kb.append(usage.rss_kb)
     table.reader.close()
+    grown = [growth(life[SETTLED_AFTER:]) for life in lives.values() if len(life) > SETTLED_AFTER + 1]
     report = {
         "cycles": cycles,
         **dict(sorted(table.counts.items())),
         "client files, threads": dict(client),
         "client RSS, kB, first and last": (rss_kb[0], rss_kb[-1]),
         "its slope, kB a cycle": round(slope(rss_kb), 3),
+        "workers, longest life in cycles": (len(lives), max(map(len, lives.values()))),
         "worker files, threads": dict(worker),
+        "worker RSS growth, kB a cycle, worst life": round(max(grown, default=0.0), 2),
         "pcscd files, threads": dict(daemon),
     }
     for what, figure in report.items():
         print(f"{what:32} {figure}")
     assert table.counts["good cards read"] == cycles
     assert len(client) == 1
+    assert len({(usage.files, usage.threads) for life in lives.values() for usage in life[1:]}) <= 1
+    assert max(grown, default=0.0) < WORKER_GROWTH_KB
     assert slope(rss_kb) < RSS_SLOPE_KB or cycles < 100
     assert len({threads for _, threads in daemon}) == 1

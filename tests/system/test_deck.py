@@ -59,7 +59,8 @@ def dates(**found: str) -> Row:
 
 TABLE: dict[str, Row] = {
     # not Thai, or not to be read
-    "bank": NOT_THAI, "dumb": NOT_THAI, "memory": NOT_THAI, "eid": NOT_THAI, "sim": NOT_THAI, "sw-6A82": NOT_THAI,
+    "bank": NOT_THAI, "contactless": NOT_THAI,
+    "dumb": NOT_THAI, "memory": NOT_THAI, "eid": NOT_THAI, "sim": NOT_THAI, "sw-6A82": NOT_THAI,
     "atr-1-byte": Row(5, "C10"), "atr-40-bytes": Row(6, "C09"), "mute-atr": Row(4, "R05"),
     "mute": SILENT, "mute-at-3": SILENT, "mute-at-50": SILENT, "very-slow": SILENT, "empty": SILENT,
     "endless": GARBLED, "endless-empty": GARBLED, "wrong-length": GARBLED, "short": GARBLED, "long": GARBLED,

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +50,64 @@ def test_the_photo_is_saved_for_its_owner_alone(tmp_path: Path) -> None:
     assert photo.read_bytes().startswith(b"\xff\xd8\xff")
     assert photo.stat().st_mode & 0o777 == 0o600
     assert photo.stat().st_size == json.loads(ended.stdout)["photo"]["size_bytes"]
+
+
+def test_a_folder_where_nothing_can_be_made_is_said_before_the_card_is_read() -> None:
+    ended = run(GOOD, "--photo", "/proc/photo.jpg")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("card-station: U00: --photo '/proc/photo.jpg': no file can be made there: ")
+
+
+def test_a_photo_that_finds_no_room_costs_nobody_the_record(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", tmp_path], check=True)
+    ended = run(GOOD, "--json", "--photo", str(tmp_path / "photo.jpg"))
+    left = list(tmp_path.iterdir())
+    subprocess.run(["umount", tmp_path], check=True)
+    assert ended.returncode == 7
+    assert json.loads(ended.stdout)["photo"]["size_bytes"] > 4000
+    assert ended.stderr.startswith("card-station: X02: --photo ")
+    assert "No space left on device; free some space there" in ended.stderr
+    assert left == [], "no half of it"
+
+
+def test_no_core_dump_holds_what_was_read() -> None:
+    waiting = subprocess.Popen([*READ, "Nope"], stderr=subprocess.DEVNULL)
+    end_s, limits = time.monotonic() + 10, Path(f"/proc/{waiting.pid}/limits")
+    while not re.search("^Max core file size +0 +0 ", limits.read_text(), re.MULTILINE):
+        assert waiting.poll() is None
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+    waiting.terminate()
+    waiting.wait()
+
+
+def test_the_record_begins_as_the_contract_shows_it() -> None:
+    record = json.loads(run(GOOD, "--json").stdout)
+    assert list(record)[:7] == ["schema", "atr", "reader", "apdus", "duration_ms", "version", "citizen_id"]
+    assert list(record)[-1] == "problems"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["virtual"], 3, "no reader fits; plugged in: 'Virtual PCD 00 00', 'Virtual PCD 00 01'"),
+        (["ACS 123456789012345"], 3, "no reader fits"),
+        (["กขค"], 2, "at most 127 ASCII characters"),
+        (["x" * 3000], 2, "at most 127 ASCII characters"),
+        ([GOOD, "--wiat", "3"], 2, "see 'card-station --help'"),
+        ([GOOD, "--fields", "foo"], 2, "see 'card-station read --help'"),
+        ([GOOD, "--wait", "1_0"], 2, "see 'card-station read --help'"),
+        ([GOOD, "--config", ""], 2, "name a file"),
+        ([GOOD, "--config", "zz\x1b[31mX"], 78, "zz\\x1b[31mX"),
+        ([GOOD, "--photo", "-"], 2, "see 'card-station read --help'"),
+    ],
+)
+def test_each_mistake_is_answered_with_its_way_out(arguments: list[str], code: int, said: str) -> None:
+    ended = run(*arguments, "--wait", "0") if "--wait" not in arguments else run(*arguments)
+    assert ended.returncode == code, ended.stderr
+    assert said in ended.stderr
+    assert ended.stderr.isprintable() or ended.stderr.rstrip("\n").isprintable()
+    assert ended.stdout == ""
 
 
 @pytest.mark.parametrize("name", ["", "-", ".", "/", "nowhere/photo.jpg", "fifo", "link", "/dev/null"])

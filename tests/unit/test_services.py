@@ -4,10 +4,10 @@ from importlib.resources import files
 
 import pytest
 
-from appliance.cards.thai_id import Field
+from appliance.cards.thai_id import Applet, Field
 from appliance.checks.result import Result
 from appliance.errors import ConfigError
-from appliance.services.profile import parse, shipped
+from appliance.services.profile import _FIELDS, _OTHER_APPLETS, parse, shipped
 
 TEXT = files("appliance.services").joinpath("school_attendance.toml").read_text("utf-8")
 
@@ -74,3 +74,8 @@ def test_bytes_that_are_no_text() -> None:
 def test_no_check_word_is_a_result_word() -> None:
     (attendance,) = [profile for profile in shipped() if profile.id == "school.attendance"]
     assert not {result.value for result in Result} & set(attendance.required)
+
+
+def test_a_profile_may_name_every_field_of_the_card() -> None:
+    assert set(_FIELDS) == {field.symbol for field in Field}
+    assert set(_OTHER_APPLETS) == {field.symbol for field in Field if field.applet is not Applet.MOI}

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.cards.dates import Precision, parse
+from appliance.cards.decode import decode
+from appliance.cards.thai_id import Field
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,11 @@ def test_no_bytes_raise_and_garbage_keeps_its_bytes(raw: bytes) -> None:
 @given(st.dates(date(1900, 1, 1), date(2100, 1, 1)))
 def test_every_day_comes_back(day: date) -> None:
     assert parse(f"{day.year + 543}{day:%m%d}".encode()).last_day() == day
+
+
+@pytest.mark.parametrize("field", [Field.BIRTH_DATE, Field.ISSUE_DATE])
+def test_nobody_is_born_for_life(field: Field) -> None:
+    record = decode({field: b"99999999"}, 3)
+    assert record.values[field].precision is Precision.UNKNOWN
+    assert [(problem.field, problem.code) for problem in record.problems] == [(field.symbol, "not_a_date")]
+    assert decode({Field.EXPIRY_DATE: b"99999999"}, 3).values[Field.EXPIRY_DATE].precision is Precision.LIFETIME

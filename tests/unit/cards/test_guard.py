@@ -97,12 +97,13 @@ def test_the_health_offices_offsets_give_no_right_to_the_ministrys_file() -> Non
 
 def test_a_refused_select_gives_no_right_to_the_applet_before_it() -> None:
     card = Card()
-    health = guard(card, Field.CITIZEN_ID, Field.HEALTH)
-    health.transmit(SELECT_MOI)
+    both = guard(card, Field.CITIZEN_ID, Field.HEALTH)
+    both.transmit(SELECT_MOI)
+    both.transmit(bytes(read_file(Field.CITIZEN_ID.stretch)))
     card.sw = b"\x6a\x82"
-    health.transmit(bytes(select(Applet.NHSO)))
+    both.transmit(bytes(select(Applet.NHSO)))
     with pytest.raises(CommandForbidden):
-        health.transmit(bytes(read_file(Field.NAME_TH.stretch)))
+        both.transmit(bytes(read_file(Field.CITIZEN_ID.stretch)))
 
 
 def test_no_field_means_no_command() -> None:

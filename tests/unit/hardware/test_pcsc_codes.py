@@ -5,13 +5,16 @@ The faults were measured on pcsc-lite 1.9.9 and 2.3.3; those that can be provoke
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from smartcard import scard
 
-from appliance import errors
+from appliance import config, errors
 from appliance.cards.thai_id import CID
 from appliance.errors import CardMute, CardRemoved, CardReset, CardServiceDown, NoReader, ReaderGone
 from appliance.hardware import pcsc
@@ -67,6 +70,7 @@ class Script:
         statuses: results of SCardGetStatusChange.
         states: what the slot's states are, the last for ever.
         readers: names of readers.
+        is_still: who knows a state hears of no other one; only who asks without memory is told.
     """
 
     card: ThaiCard = field(default_factory=lambda: ThaiCard(person(1)))
@@ -78,6 +82,7 @@ class Script:
     statuses: list[int] = field(default_factory=list)
     states: list[int] = field(default_factory=lambda: [PRESENT])
     readers: list[str] = field(default_factory=lambda: ["Reader 00 00"])
+    is_still: bool = False
     calls: list[str] = field(default_factory=list)
     contexts: int = 0
 
@@ -105,6 +110,8 @@ class Script:
         self, context: int, timeout_ms: int, readers: list[tuple[str, int]]
     ) -> tuple[int, list[tuple[str, int, bytes]]]:
         result = self._next("status", self.statuses)
+        if self.is_still and any(was for _, was in readers):
+            result = scard.SCARD_E_TIMEOUT
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         found = [
             (name, was if name == PNP else state | CHANGED, b"" if name == PNP else ATR_THAI) for name, was in readers
@@ -330,7 +337,7 @@ def test_a_reader_with_an_unreadable_name_takes_nobody_else_s_away(
 def test_a_swap_that_the_counter_hides_is_seen(script: Script) -> None:
     """A card that came with its reader has counter 0, and pcsc-lite compares only counters that are not 0."""
     slot = put_in()
-    script.statuses, script.states = [scard.SCARD_E_TIMEOUT], [PRESENT, 2 << 16 | PRESENT]
+    script.states, script.is_still = [2 << 16 | PRESENT], True
     assert slot.wait_removed(0.01) is True
     assert slot.wait_card(0) is not None
 
@@ -348,3 +355,29 @@ def test_two_cards_in_two_readers_are_two_insertions(script: Script) -> None:
     slot = PcscSlot()
     found = [slot.wait_card(0), slot.wait_card(0), slot.wait_card(0)]
     assert [one.reader if one else None for one in found] == ["A 00 00", "B 00 00", None]
+
+
+def test_a_card_whose_every_connect_takes_long_is_given_up_after_a_second(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = put_in()
+    clock = iter(range(1000))
+    monkeypatch.setattr("appliance.run.slot_reader.time.monotonic", lambda: next(clock))
+    script.connects = [0x80100066] * 99
+    with pytest.raises(CardMute):
+        SlotReader(slot, CID).read(CID)
+    assert script.calls.count("connect") <= 2
+
+
+NAMES = st.text("AB 0", max_size=4)
+
+
+@given(st.lists(NAMES.filter(bool), min_size=1, max_size=4, unique=True), NAMES, st.lists(NAMES, max_size=2))
+def test_doctor_and_station_mean_the_same_readers(there: list[str], name: str, allow: list[str]) -> None:
+    made, wanted = Script(readers=there), config.Reader(name=name, allow=tuple(allow))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pcsc, "scard", made)
+        slot = PcscSlot(wanted.name, wanted.allow)
+        with suppress(NoReader):
+            slot.wait_card(0)
+        assert set(slot._presences) == {one for one in there if wanted.accepts(one)}

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import errors
+from appliance.cards import reading
 from appliance.cards.decode import decode
 from appliance.cards.record import Record
 from appliance.cards.thai_id import ALL, Field
@@ -54,6 +55,10 @@ def families(family: type[Exception]) -> list[type[Exception]]:
 
 
 PASSED_ON = [*families(CardError), *families(ReaderUnavailable)]
+
+
+def read_in_memory(card: ThaiCard, fields: Sequence[Field]) -> Record:
+    return reading.read(lambda command: card.answer(command) or b"", fields)
 
 
 class Failing(InMemorySlot):
@@ -330,6 +335,39 @@ def test_an_insertion_that_no_later_worker_could_be_told_is_none(fake: FakeWorke
     with pytest.raises(CardServiceDown):
         reader.wait_card(0)
     assert reader.wait_card(0) is None, "a new worker was started"
+
+
+def test_a_read_that_goes_on_and_on_ends_at_its_limit(fake: FakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appliance.run.reader.TEXT_LIMIT_S", 0.8)
+    reader = fake("next(lines)\nwhile True: say('{\"so_far\": null}\\n'); time.sleep(0.05)\n")
+    before_s = time.monotonic()
+    with pytest.raises(CardDeadline):
+        reader.read([Field.CITIZEN_ID])
+    assert 0.7 < time.monotonic() - before_s < 2.0
+
+
+def test_an_answer_to_nobody_s_question_is_not_taken_for_the_next_one(fake: FakeWorker) -> None:
+    reader = fake(
+        "for line in lines:\n"
+        '    say(\'{"insertion": null}\\n{"removed": true}\\n\' if start == 1 else \'{"removed": false}\\n\')\n'
+    )
+    assert reader.wait_card(0) is None
+    with pytest.raises(CardServiceDown):
+        reader.wait_removed(0)
+    assert reader.wait_removed(0) is False
+
+
+@pytest.mark.parametrize("words", ["\x1b[2J", "a\nb", "\u202e", "\x9b"])
+@pytest.mark.parametrize("member", ["name_th", "address", "issuer", "health"])
+def test_no_text_of_a_record_does_anything_to_a_terminal(member: str, words: str) -> None:
+    shown = over_the_pipe(read_in_memory(ThaiCard(person(1)), ALL).as_data())
+    parts = {"name_th": "first", "address": "road", "health": "main_right"}
+    if member in parts:
+        shown[member][parts[member]] += words
+    else:
+        shown[member] += words
+    with pytest.raises(ValueError, match="no text of a card"):
+        Record.from_data(shown)
 
 
 def test_the_buttons_are_looked_at_while_a_worker_drips(fake: FakeWorker) -> None:
