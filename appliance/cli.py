@@ -38,7 +38,10 @@ OUTCOMES: dict[type[Exception], tuple[int, str]] = {
     errors.NoReader: (3, "plug in the reader, or correct --reader, or [reader] name and allow in the settings"),
     errors.CardServiceDown: (7, "start pcscd: systemctl start pcscd.socket"),
     errors.NoCard: (4, "put a card in, or wait longer with --wait SECONDS"),
-    errors.CardServiceRefuses: (7, "install the polkit rule of the package, or restart pcscd"),
+    errors.CardServiceRefuses: (
+        7,
+        "copy systemd/polkit/50-card-station.rules to /etc/polkit-1/rules.d/, or restart pcscd",
+    ),
     errors.CardError: (6, "put the card in again and leave it in"),
     errors.CardRefused: (6, "put it in once more; else the person needs a new card"),
     errors.CardBusy: (6, "stop the other program that uses the reader"),

@@ -75,7 +75,7 @@ class _MinistryFile:
         try:
             self._session.select(thai_id.select(Applet.MOI))
         except CardRefused as error:
-            raise NotAThaiIdCard(f"SELECT was answered with status word {error.sw:04X}") from None
+            raise NotAThaiIdCard(f"the card holds no Thai ID applet (status word {error.sw:04X})") from None
 
     def fetch(self, window: range) -> None:
         """Read one window."""

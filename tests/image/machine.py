@@ -16,6 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 GUEST = ROOT / ".cache" / "image-guest"
 HERE = Path(__file__).parent
+POLKIT_RULE = ROOT / "systemd" / "polkit" / "50-card-station.rules"
 
 READERS = 2
 BOOT_PATIENCE_S = 240.0
@@ -139,8 +140,8 @@ def _product_disk(folder: Path) -> Path:
     """Return a disk with the product's package as it is in the working tree, and what the guest runs."""
     tree, disk = folder / "product", folder / "product.img"
     shutil.copytree(ROOT / "appliance", tree / "appliance", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("guest_init", "guest_station.py"):
-        shutil.copy(HERE / name, tree)
+    for file in (HERE / "guest_init", HERE / "guest_station.py", POLKIT_RULE):
+        shutil.copy(file, tree)
     subprocess.run(
         [shutil.which("mke2fs") or "/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", tree, disk, "32M"],
         check=True,

@@ -8,12 +8,16 @@ import pytest
 from appliance.errors import CardServiceDown, CardServiceRefuses
 from appliance.simulate.card import ThaiCard
 from appliance.simulate.persons import person
-from tests.image.machine import Machine
+from tests.image.machine import POLKIT_RULE, Machine
 from tests.image.station import GuestStation
 from tests.image.usb import UsbReader
 
 PATIENCE_S = 10.0
 SERVICE_USER = "990"
+WITH_RULE = (
+    "echo card-station:x:990:990::/:/bin/false >>/etc/passwd && "
+    f"cp /run/station/{POLKIT_RULE.name} /etc/polkit-1/rules.d/ && chmod 644 /etc/polkit-1/rules.d/*"
+)
 STOP = "kill $(pidof pcscd) && while pidof pcscd; do sleep 0.1; done"
 ASK = """
 from appliance.errors import CardStationError
@@ -57,6 +61,16 @@ def test_a_service_user_without_a_rule_is_refused(polkit: None, station: GuestSt
 def test_root_is_not_refused(polkit: None, station: GuestStation, reader: UsbReader) -> None:
     reader.insert(ThaiCard(person(1)))
     assert asked_by(station, "0") == "allowed"
+
+
+def test_with_the_rule_of_the_package_the_service_user_is_not_refused(
+    polkit: None, station: GuestStation, reader: UsbReader
+) -> None:
+    code, said = station.run("sh", "-c", WITH_RULE)
+    assert code == 0, said
+    time.sleep(2)  # polkit watches its folder
+    reader.insert(ThaiCard(person(1)))
+    assert asked_by(station, SERVICE_USER) == "allowed"
 
 
 def test_the_card_is_read_after_pcscd_was_started_anew(station: GuestStation, reader: UsbReader) -> None:

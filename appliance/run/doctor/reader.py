@@ -21,9 +21,9 @@ SOCKET = Path("/run/pcscd/pcscd.comm")
 _KNOCK_PATIENCE_S = 1.0
 _HANGS_AFTER_S = 2.0  # less than the worker's deadline, more than a fault that is told at once
 _POLKIT = (
-    "let the station's user do org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card with a rule in "
-    "/etc/polkit-1/rules.d/50-pcsc.rules; where that rule is there, a program has used up pcscd's clients: "
-    "systemctl restart pcscd"
+    "copy systemd/polkit/50-card-station.rules to /etc/polkit-1/rules.d/: it lets the user card-station do "
+    "org.debian.pcsc-lite.access_pcsc and org.debian.pcsc-lite.access_card; where that rule is there, a program has "
+    "used up pcscd's clients: systemctl restart pcscd"
 )
 _RESTART = "systemctl restart pcscd; where it hangs again, pull the reader out and look at 'journalctl -u pcscd'"
 _SLOT = re.compile(r" \d\d$")  # pcscd's names end with the number of the reader and that of the slot
