@@ -40,7 +40,7 @@ OUTCOMES: dict[type[Exception], tuple[int, str]] = {
     errors.NoCard: (4, "put a card in, or wait longer with --wait SECONDS"),
     errors.CardServiceRefuses: (
         7,
-        "copy systemd/polkit/50-card-station.rules to /etc/polkit-1/rules.d/, or restart pcscd",
+        "install systemd/polkit/50-card-station.rules, or restart pcscd",
     ),
     errors.CardError: (6, "put the card in again and leave it in"),
     errors.CardRefused: (6, "put it in once more; else the person needs a new card"),

@@ -93,8 +93,13 @@ def deck(name: str) -> VirtualCard:
             return family.make(found[1])
     near = difflib.get_close_matches(name, names(), n=2)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    hint += "N stands for a number, XXXX for a status word; " if name.rpartition("-")[0] in _STEMS else ""
+    hint += "N stands for a number, XXXX for a status word; " if name.rpartition("-")[0] in _stems() else ""
     raise WrongUse(f"no virtual card named {name!r}; {hint}`card-station simulate card --deck` lists them all")
+
+
+def _stems() -> set[str]:
+    """Return what the names of families begin with, such as ``mute-at``."""
+    return {name.rpartition("-")[0] for name in _FAMILIES}
 
 
 def names() -> dict[str, str]:
@@ -270,5 +275,3 @@ _FAMILIES: Mapping[str, Family] = {
         lambda word: Says(_thai(), is_read, bytes.fromhex(word)),
     ),
 }
-
-_STEMS = frozenset(name.rpartition("-")[0] for name in _FAMILIES)
