@@ -22,7 +22,7 @@ _EVENT_COLUMNS = ["chain", "sequence", "station", "type", "time", "level", "verd
 
 def attendance(home: Home, arguments: argparse.Namespace) -> int:
     """Print who was there on a day."""
-    from agency.ingest.verification import KeyRing
+    from agency.ingest.bundle import KeyRing
     from agency.reports.attendance import Question, as_csv, as_json
     from agency.reports.attendance import attendance as report_of
     from agency.store.database import Database
@@ -66,7 +66,7 @@ def list_events(home: Home, arguments: argparse.Namespace) -> int:
 
 def show_event(home: Home, arguments: argparse.Namespace) -> int:
     """Show one event, its signature checked; what is sealed stays sealed."""
-    from agency.ingest.verification import KeyRing
+    from agency.ingest.bundle import KeyRing
     from agency.store.database import Database
     from agency.store.events import find_events
     from agency.store.stations import event_keys
@@ -114,7 +114,8 @@ def verify(home: Home, arguments: argparse.Namespace) -> int:
 
 
 def _verify(lines: TextIO, directory: Path) -> "Verification":
-    from agency.ingest.verification import KeyRing, Rules
+    from agency.ingest.bundle import KeyRing
+    from agency.ingest.verification import Rules
     from agency.reports.export import keys_from_jwks, verify_export
 
     agency_keys = read_jwks(directory / "agency.jwks")

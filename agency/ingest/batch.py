@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agency.ingest.commit import Advance, Outcome, advance, commit
+from agency.ingest.bundle import KeyRing, Opened, open_bundle, split_bundle
+from agency.ingest.commit import Advance, Ledger, Outcome
 from agency.ingest.receipts import Address, Urgency
-from agency.ingest.verification import Finding, KeyRing, Rules, inspect, split_bundle
+from agency.ingest.verification import Finding, Rules, judge
 from agency.store.chains import ChainKey
-from agency.store.database import Connection, Database
+from agency.store.database import Database
 from agency.store.stations import event_keys
 from appliance.errors import VerificationError
 
@@ -69,14 +70,16 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
     came: Counter[Address] = Counter()
     with database.write() as connection:
         ring = KeyRing(event_keys(connection, *{bundle.station for bundle in bundles}))
-        for bundle in bundles:
-            for finding in _findings(bundle, ring, rules, tally):
-                chain = _take_one(connection, finding, tally)
-                if chain is not None:
-                    came[Address(finding.station, chain)] += 1
+        findings = [finding for bundle in bundles for finding in _findings(bundle, ring, rules, tally)]
+        ledger = Ledger.of(connection, findings)
+        for finding in findings:
+            chain = _take_one(ledger, finding, tally)
+            if chain is not None:
+                came[Address(finding.station, chain)] += 1
         for address, count in came.items():
-            is_next = advance(connection, address.chain) == Advance(1, has_gap=False)
+            is_next = ledger.advance(address.chain) == Advance(1, has_gap=False)
             tally.urgencies[address] = Urgency.NEW if count == 1 and is_next else Urgency.BACKLOG
+        ledger.write()
     return tally
 
 
@@ -84,19 +87,24 @@ def _findings(bundle: Bundle, ring: KeyRing, rules: Rules, tally: Tally) -> list
     findings = []
     reasons: Counter[str] = Counter()
     try:
-        lines = split_bundle(bundle.payload)
+        opened = open_bundle(split_bundle(bundle.payload), ring)
     except VerificationError as error:
-        lines = []
-        reasons[str(error)] += 1
-    for line in lines:
+        opened = [error]
+    for line in opened:
         try:
-            findings.append(inspect(line, bundle.station, ring, rules))
+            findings.append(_judged(line, bundle.station, rules))
         except VerificationError as error:
             reasons[str(error)] += 1
         except Exception as error:  # noqa: BLE001 - a line that trips us must not take its neighbours along
             reasons[f"inspection failed: {type(error).__name__}"] += 1
     _drop(bundle.station, reasons, tally)
     return findings
+
+
+def _judged(line: Opened | VerificationError, station: str, rules: Rules) -> Finding:
+    if isinstance(line, VerificationError):
+        raise line
+    return judge(line, station, rules)
 
 
 def _drop(station: str, reasons: Counter[str], tally: Tally) -> None:
@@ -107,9 +115,9 @@ def _drop(station: str, reasons: Counter[str], tally: Tally) -> None:
         _log.warning("station %s: dropped: %s", station, "; ".join(told))
 
 
-def _take_one(connection: Connection, finding: Finding, tally: Tally) -> ChainKey | None:
-    """Commit one event; return the chain that owes a receipt for it."""
-    outcome, chain = commit(connection, finding)
+def _take_one(ledger: Ledger, finding: Finding, tally: Tally) -> ChainKey | None:
+    """Enter one event; return the chain that owes a receipt for it."""
+    outcome, chain = ledger.enter(finding)
     tally.count(finding.station, outcome.value)
     if outcome is Outcome.QUARANTINED:
         _log.warning("station %s: quarantined: %s", finding.station, finding.code or "no place of its own")

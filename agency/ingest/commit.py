@@ -6,6 +6,9 @@ a code takes its place in the chain, in the quarantine, so it never blocks its n
 kept likewise, but no receipt is owed for it: its station has another key by now, or none.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
@@ -35,27 +38,6 @@ class Committed(NamedTuple):
     chain: ChainKey | None
 
 
-def commit(connection: Connection, finding: Finding) -> Committed:
-    """Put one event where it belongs."""
-    position = finding.position
-    if position is None:
-        return Committed(_set_aside(connection, finding, finding.code or "bad_position"), None)
-    chain = _chain_for(connection, finding, position)
-    outcome = _place(connection, chain, finding, position)
-    return Committed(outcome, None if finding.code == REVOKED else chain.key)
-
-
-def _place(connection: Connection, chain: Chain, finding: Finding, position: Position) -> Outcome:
-    near = chains.links_around(connection, chain.key, position.sequence)
-    held = near.get(position.sequence)
-    if held is not None:
-        is_same = held.hash == finding.hash
-        return Outcome.DUPLICATE if is_same else _fork(connection, finding, position, "other_hash")
-    if not _links(near, chain, finding, position):
-        return _fork(connection, finding, position, "unlinked")
-    return _put(connection, finding, position)
-
-
 class Advance(NamedTuple):
     """How many positions a high-water mark moved over, and whether any is held beyond the gap above it."""
 
@@ -63,51 +45,140 @@ class Advance(NamedTuple):
     has_gap: bool
 
 
-def advance(connection: Connection, key: ChainKey) -> Advance:
-    """Move the high-water mark over every position that follows.
+@dataclass
+class _Account:
+    """One chain: what is held above its mark, and at and beside the places that the batch asks for."""
 
-    Raises:
-        LookupError: no such chain.
+    chain: Chain
+    held: dict[int, Link]
+
+
+class Ledger:
+    """The chains that a batch touches: what is held near each event is read once, what is new is written once.
+
+    Example::
+
+        ledger = Ledger.of(connection, findings)
+        outcomes = [ledger.enter(finding) for finding in findings]
+        moved = ledger.advance(key)
+        ledger.write()
+
+    Args:
+        connection: in the transaction of the batch.
     """
-    chain = chains.find_chain(connection, key)
-    if chain is None:
-        raise LookupError(key.id)
-    top, has_gap = Link(chain.high_water, chain.hash, ""), False
-    for link in chains.links_after(connection, key, chain.high_water):
-        if link.sequence != top.sequence + 1 or link.previous != top.hash:
-            has_gap = True
-            break
-        top = link
-    if top.sequence > chain.high_water:
-        chains.move_high_water(connection, key, top.sequence, top.hash)
-    return Advance(top.sequence - chain.high_water, has_gap)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._now = now_text()
+        self._accounts: dict[ChainKey, _Account] = {}
+        self._new: list[chains.Event] = []
+        self._moved: dict[ChainKey, Link] = {}
+
+    @classmethod
+    def of(cls, connection: Connection, findings: Iterable[Finding]) -> "Ledger":
+        """Return a ledger that knows the chains of the findings."""
+        ledger = cls(connection)
+        places: defaultdict[ChainKey, set[int]] = defaultdict(set)
+        for finding in findings:
+            if finding.position is not None:
+                places[ChainKey(finding.position.chain, finding.kid)].add(finding.position.sequence)
+        for key, sequences in places.items():
+            ledger._read(key, sequences)
+        return ledger
+
+    def _read(self, key: ChainKey, sequences: set[int]) -> None:
+        chain = chains.find_chain(self._connection, key)
+        if chain is None:
+            return
+        held = chains.links_from(self._connection, key, chain.high_water)
+        for first, last in _stretches(sequences):
+            if first <= chain.high_water:
+                held.update(chains.links_between(self._connection, key, first - 1, last + 1))
+        self._accounts[key] = _Account(chain, held)
+
+    def enter(self, finding: Finding) -> Committed:
+        """Put one event where it belongs."""
+        position = finding.position
+        if position is None:
+            return Committed(self._set_aside(finding, finding.code or "bad_position"), None)
+        key = ChainKey(position.chain, finding.kid)
+        account = self._accounts.get(key) or self._open(key, finding.station)
+        outcome = self._place(account, finding, position)
+        return Committed(outcome, None if finding.code == REVOKED else key)
+
+    def advance(self, key: ChainKey) -> Advance:
+        """Move a chain's high-water mark over every position that follows; ``write`` makes it so."""
+        account = self._accounts[key]
+        mark = account.chain.high_water
+        top = Link(mark, account.chain.hash, "")
+        while (link := account.held.get(top.sequence + 1)) and link.previous == top.hash:
+            top = link
+        if top.sequence > mark:
+            self._moved[key] = top
+        return Advance(top.sequence - mark, any(sequence > top.sequence for sequence in account.held))
+
+    def write(self) -> None:
+        """Write the new events and the marks that moved."""
+        chains.put_events(self._connection, self._new)
+        chains.move_high_water(self._connection, self._moved)
+        self._new, self._moved = [], {}
+
+    def _open(self, key: ChainKey, station: str) -> _Account:
+        if any(other.kid == key.kid for other in chains.list_chains(self._connection, station)):
+            flag_station(self._connection, station, "second_chain")
+        account = self._accounts[key] = _Account(Chain(key.id, key.kid, station, 0, key.kid), {})
+        chains.put_chain(self._connection, account.chain)
+        return account
+
+    def _place(self, account: _Account, finding: Finding, position: Position) -> Outcome:
+        held = account.held.get(position.sequence)
+        if held is not None:
+            return Outcome.DUPLICATE if held.hash == finding.hash else self._fork(finding, position, "other_hash")
+        if not _links(account, finding, position):
+            return self._fork(finding, position, "unlinked")
+        account.held[position.sequence] = Link(position.sequence, finding.hash, position.previous)
+        if finding.code is None:
+            self._new.append(_row(finding, position, self._now))
+            return Outcome.NEW
+        chains.put_quarantined(self._connection, _quarantined(finding, position, finding.code))
+        return Outcome.QUARANTINED
+
+    def _set_aside(self, finding: Finding, code: str) -> Outcome:
+        if chains.is_apart(self._connection, finding.hash):
+            return Outcome.DUPLICATE
+        chains.put_quarantined(self._connection, _quarantined(finding, None, code))
+        return Outcome.QUARANTINED
+
+    def _fork(self, finding: Finding, position: Position, reason: str) -> Outcome:
+        if chains.is_apart(self._connection, finding.hash):
+            return Outcome.DUPLICATE
+        flag_station(self._connection, finding.station, "fork" if reason == "other_hash" else reason)
+        chains.put_fork(self._connection, _forked(finding, position, reason))
+        return Outcome.FORK
 
 
-def _chain_for(connection: Connection, finding: Finding, position: Position) -> Chain:
-    found = chains.find_chain(connection, ChainKey(position.chain, finding.kid))
-    if found is not None:
-        return found
-    if any(other.kid == finding.kid for other in chains.list_chains(connection, finding.station)):
-        flag_station(connection, finding.station, "second_chain")
-    new = Chain(position.chain, finding.kid, finding.station, 0, finding.kid)
-    chains.put_chain(connection, new)
-    return new
+def _stretches(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield first and last of each run of numbers that follow each other."""
+    ordered = sorted(sequences)
+    first = last = ordered[0]
+    for sequence in ordered[1:]:
+        if sequence != last + 1:
+            yield first, last
+            first = sequence
+        last = sequence
+    yield first, last
 
 
-def _links(near: dict[int, Link], chain: Chain, finding: Finding, position: Position) -> bool:
+def _links(account: _Account, finding: Finding, position: Position) -> bool:
     """Say whether the event fits both neighbours, as far as they are held."""
-    before, after = near.get(position.sequence - 1), near.get(position.sequence + 1)
-    expected = chain.kid if position.sequence == 1 else before.hash if before else position.previous
+    before, after = account.held.get(position.sequence - 1), account.held.get(position.sequence + 1)
+    expected = account.chain.kid if position.sequence == 1 else before.hash if before else position.previous
     return position.previous == expected and (after is None or after.previous == finding.hash)
 
 
-def _put(connection: Connection, finding: Finding, position: Position) -> Outcome:
-    """Give an event its place: among those that count, or in the quarantine."""
-    if finding.code is not None:
-        chains.put_quarantined(connection, _quarantined(finding, position, finding.code))
-        return Outcome.QUARANTINED
+def _row(finding: Finding, position: Position, now: str) -> chains.Event:
     event, data = finding.event, finding.event["data"]
-    row = chains.Event(
+    return chains.Event(
         chain=position.chain,
         kid=finding.kid,
         sequence=position.sequence,
@@ -119,11 +190,9 @@ def _put(connection: Connection, finding: Finding, position: Position) -> Outcom
         day=thai_day(datetime.fromisoformat(event["time"])),
         level=data.get("level"),
         verdict=data.get("verdict"),
-        received_at=now_text(),
+        received_at=now,
         jws=finding.jws,
     )
-    chains.put_event(connection, row)
-    return Outcome.NEW
 
 
 def _quarantined(finding: Finding, position: Position | None, code: str) -> chains.Quarantined:
@@ -140,18 +209,8 @@ def _quarantined(finding: Finding, position: Position | None, code: str) -> chai
     )
 
 
-def _set_aside(connection: Connection, finding: Finding, code: str) -> Outcome:
-    if chains.is_apart(connection, finding.hash):
-        return Outcome.DUPLICATE
-    chains.put_quarantined(connection, _quarantined(finding, None, code))
-    return Outcome.QUARANTINED
-
-
-def _fork(connection: Connection, finding: Finding, position: Position, reason: str) -> Outcome:
-    if chains.is_apart(connection, finding.hash):
-        return Outcome.DUPLICATE
-    flag_station(connection, finding.station, "fork" if reason == "other_hash" else reason)
-    row = chains.Fork(
+def _forked(finding: Finding, position: Position, reason: str) -> chains.Fork:
+    return chains.Fork(
         hash=finding.hash,
         station=finding.station,
         kid=finding.kid,
@@ -161,5 +220,3 @@ def _fork(connection: Connection, finding: Finding, position: Position, reason: 
         received_at=now_text(),
         jws=finding.jws,
     )
-    chains.put_fork(connection, row)
-    return Outcome.FORK

@@ -5,30 +5,20 @@ holds but the content does not: a finding with a ``code``, which is quarantined 
 be read, covered all the same. Everything holds: a finding without a code.
 """
 
-import base64
-import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from agency import citizen_number
 from agency.clock import thai_day
-from agency.store.stations import EventKey
+from agency.ingest.bundle import KeyRing, Opened, open_line, position_of, unbase64
 from appliance.errors import VerificationError
-from appliance.events import strict_json
-from appliance.events.chain import Position, jws_hash
+from appliance.events.chain import Position
 from appliance.events.cloud_event import seal_context
 from appliance.events.schema import EVENT
-from appliance.events.sign import EVENT_TYPE, KeySet
 
-MAX_BUNDLE_BYTES = 32 * 1024
-MAX_BUNDLE_LINES = 32
 REVOKED = "revoked"
 
-_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-_SEQUENCE = re.compile(r"[0-9]{10}")
-_HASH = re.compile(r"[A-Za-z0-9_-]{43}")
 _TELLING_CHECKS = ("applet", "checksum", "roster")  # every service requires these; others may advise only
 _RANDOM_FIELDS = ("id", "chain", "previous", "sealed")  # by chance, digits may follow each other in these
 
@@ -48,7 +38,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Finding:
-    """An event whose signature holds.
+    """An event whose signer is certain.
 
     Args:
         jws: as received.
@@ -69,77 +59,26 @@ class Finding:
     code: str | None
 
 
-class KeyRing:
-    """The event keys of the stations, revoked ones too.
-
-    Args:
-        keys: any number.
-    """
-
-    def __init__(self, keys: Iterable[EventKey]) -> None:
-        self._keys = {key.kid: (key, KeySet([key.jwk])) for key in keys}
-
-    def open(self, jws: str) -> tuple[EventKey, dict[str, Any]]:
-        """Return who signed an event, and its payload.
-
-        Raises:
-            VerificationError: no known key signed it as an event.
-        """
-        found = self._keys.get(_kid(jws))
-        if found is None:
-            raise VerificationError("signed by no known event key")
-        key, key_set = found
-        return key, key_set.verify(jws, EVENT_TYPE, "event")
-
-
-def _kid(jws: str) -> str:
-    """Return the key id that an unverified JWS names, ``""`` if it names none."""
-    head = jws.partition(".")[0]
-    try:
-        return str(strict_json.decode_object(_unbase64(head)).get("kid", ""))
-    except ValueError:
-        raise VerificationError("not a compact JWS") from None
-
-
-def _unbase64(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def split_bundle(payload: bytes) -> list[str]:
-    """Return the JWS lines of a message.
-
-    Raises:
-        VerificationError: too large, empty, or too many lines. A line that is no text only spoils itself.
-    """
-    if len(payload) > MAX_BUNDLE_BYTES:
-        raise VerificationError("the bundle is over 32 KiB")
-    lines = [line for line in payload.decode("ascii", errors="replace").splitlines() if line]
-    if not 1 <= len(lines) <= MAX_BUNDLE_LINES:
-        raise VerificationError("the bundle does not hold 1 to 32 lines")
-    return lines
-
-
 def inspect(jws: str, station: str, ring: KeyRing, rules: Rules) -> Finding:
-    """Check one line that came over the topic of ``station``.
+    """Check one line that came alone over the topic of ``station``.
 
     Raises:
         VerificationError: the signature of that station does not hold.
     """
-    key, event = ring.open(jws)
+    return judge(open_line(jws, ring), station, rules)
+
+
+def judge(opened: Opened, station: str, rules: Rules) -> Finding:
+    """Say of an opened line that came over the topic of ``station`` whether it counts.
+
+    Raises:
+        VerificationError: another station signed it.
+    """
+    key = opened.key
     if key.station != station:
         raise VerificationError("signed by another station's key")
-    code = REVOKED if key.revoked_at else fault(event, station, rules)
-    return Finding(jws, jws_hash(jws), station, key.kid, position_of(event), event, code)
-
-
-def position_of(event: dict[str, Any]) -> Position | None:
-    """Return the place that an event claims, or None where it cannot be read."""
-    chain, sequence, previous = (event.get(name) for name in ("chain", "sequence", "previous"))
-    shapes = ((chain, _ULID), (sequence, _SEQUENCE), (previous, _HASH))
-    if not all(isinstance(text, str) and shape.fullmatch(text) for text, shape in shapes):
-        return None
-    number = int(str(sequence))
-    return Position(str(chain), number, str(previous)) if number else None
+    code = REVOKED if key.revoked_at else fault(opened.event, station, rules)
+    return Finding(opened.jws, opened.hash, station, key.kid, opened.position, opened.event, code)
 
 
 def fault(event: dict[str, Any], station: str, rules: Rules) -> str | None:
@@ -157,7 +96,7 @@ def fault(event: dict[str, Any], station: str, rules: Rules) -> str | None:
     agency, source_station = event["source"].split(":")[2:]
     if source_station != station or rules.agency not in (None, agency):
         return "wrong_source"
-    if any(citizen_number.is_in(text) for text in clear_texts(event)):
+    if citizen_number.is_in(clear_text(event)):
         return "number_in_clear"
     return _data_fault(event["data"], seal_context(event["source"], position), rules)
 
@@ -177,7 +116,7 @@ def _data_fault(data: dict[str, Any], context: str, rules: Rules) -> str | None:
     if sealed is None:
         return None
     try:
-        if _unbase64(sealed["aad"]) != context.encode():
+        if unbase64(sealed["aad"]) != context.encode():
             return "seal_moved"
     except ValueError:
         return "seal_moved"
@@ -185,15 +124,17 @@ def _data_fault(data: dict[str, Any], context: str, rules: Rules) -> str | None:
     return None if rules.recipients <= recipients else "seal_recipients"
 
 
-def clear_texts(value: Any) -> Iterator[str]:
-    """Yield every text and number of an event that stands in clear, as text; not the random ones."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            if name not in _RANDOM_FIELDS:
-                yield name
-                yield from clear_texts(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from clear_texts(part)
-    elif isinstance(value, str | int | float):
-        yield str(value)
+def clear_text(event: dict[str, Any]) -> str:
+    """Return every name, text and number of an event that stands in clear, one a line; not the random ones."""
+    texts: list[str] = []
+    waiting: list[Any] = [event]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            texts.extend(part)
+            waiting.extend(inner for name, inner in part.items() if name not in _RANDOM_FIELDS)
+        elif isinstance(part, list):
+            waiting.extend(part)
+        elif part is not None:
+            texts.append(str(part))
+    return "\n".join(texts)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from agency.broker.client import BrokerClient, Message
 from agency.broker.topics import station_of_event, topic
 from agency.ingest.batch import Bundle, take
+from agency.ingest.bundle import MAX_BUNDLE_BYTES
 from agency.ingest.receipts import Address, Pacer, compose
-from agency.ingest.verification import MAX_BUNDLE_BYTES, Rules
+from agency.ingest.verification import Rules
 from agency.store.database import Database
 from agency.store.stations import event_keys
 from appliance.events.sign import Signer

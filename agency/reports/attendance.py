@@ -15,7 +15,7 @@ from datetime import datetime
 from agency import citizen_number
 from agency.clock import THAI_TIME
 from agency.desk.rosters import Person, member_context, open_member
-from agency.ingest.verification import KeyRing
+from agency.ingest.bundle import KeyRing
 from agency.store.chains import Event
 from agency.store.database import Connection
 from agency.store.events import accepted_visits

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from agency.clock import thai_day
-from agency.ingest.verification import KeyRing, position_of
+from agency.ingest.bundle import KeyRing, position_of
 from agency.store import chains
 from agency.store.chains import Chain, Event, Quarantined
 from agency.store.database import Connection

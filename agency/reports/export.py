@@ -7,11 +7,12 @@ link to the one before, a seal must be where a person was read, and nothing of a
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from agency.ingest.verification import Finding, KeyRing, Rules, fault, position_of
+from agency.ingest.bundle import KeyRing, open_line
+from agency.ingest.verification import Finding, Rules, fault
 from agency.store.chains import ChainKey
 from agency.store.stations import EventKey
 from appliance.errors import VerificationError
-from appliance.events.chain import Position, jws_hash
+from appliance.events.chain import Position
 from appliance.events.sign import Jwk
 
 
@@ -79,11 +80,11 @@ def verify_export(
 
 
 def _inspect(jws: str, ring: KeyRing, rules: Rules, revoked: dict[str, str]) -> Finding:
-    key, event = ring.open(jws)
+    opened = open_line(jws, ring)
+    key, event = opened.key, opened.event
     if key.revoked_at:
         revoked[key.station] = str(key.revoked_at)
-    code = fault(event, key.station, rules)
-    return Finding(jws, jws_hash(jws), key.station, key.kid, position_of(event), event, code)
+    return Finding(jws, opened.hash, key.station, key.kid, opened.position, event, fault(event, key.station, rules))
 
 
 def _chain_problem(line: int, finding: Finding, expected: dict[ChainKey, Position]) -> Problem | None:

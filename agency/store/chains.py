@@ -4,14 +4,29 @@ A position is held by an event or by a quarantined one. Neighbouring positions t
 one here has compared it with both neighbours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, insert, select, union_all, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    insert,
+    select,
+    union_all,
+    update,
+)
 
 from agency.store.database import Connection
 from agency.store.tables import chain, event, fork, quarantine
+
+_LAST = 9_999_999_999  # ten digits, as an event writes it
 
 
 class ChainKey(NamedTuple):
@@ -132,7 +147,7 @@ class Fork:
 
 def find_chain(connection: Connection, key: ChainKey) -> Chain | None:
     """Return a chain, or None."""
-    row = connection.execute(select(chain).where(_is(key))).first()
+    row = connection.execute(_one_chain(), _named(key)).first()
     return Chain(*row) if row else None
 
 
@@ -149,22 +164,48 @@ def put_chain(connection: Connection, new: Chain) -> None:
     connection.execute(insert(chain).values(**vars(new)))
 
 
-def move_high_water(connection: Connection, key: ChainKey, sequence: int, hash_: str) -> None:
-    """Set a chain's high-water mark and the hash there."""
-    connection.execute(update(chain).where(_is(key)).values(high_water=sequence, hash=hash_))
+def move_high_water(connection: Connection, marks: Mapping[ChainKey, Link]) -> None:
+    """Set the high-water marks of chains, each to a position that is held."""
+    if marks:
+        rows = [{**_named(key), "mark": link.sequence, "to": link.hash} for key, link in marks.items()]
+        connection.execute(_moved_mark(), rows)
 
 
-def _is(key: ChainKey) -> ColumnElement[bool]:
-    return (chain.c.id == key.id) & (chain.c.kid == key.kid)
+def _named(key: ChainKey) -> dict[str, Any]:
+    return {"of_chain": key.id, "of_key": key.kid}
 
 
 def _within(table: Table, key: ChainKey) -> ColumnElement[bool]:
     return (table.c.chain == key.id) & (table.c.kid == key.kid)
 
 
-def put_event(connection: Connection, new: Event) -> None:
-    """Add an event at a free position."""
-    connection.execute(insert(event).values(**vars(new)))
+# To put these queries together costs more than to run them, and every bundle asks them.
+
+
+@cache
+def _one_chain() -> Select[Any]:
+    return select(chain).where((chain.c.id == bindparam("of_chain")) & (chain.c.kid == bindparam("of_key")))
+
+
+@cache
+def _moved_mark() -> Update:
+    own = (chain.c.id == bindparam("of_chain")) & (chain.c.kid == bindparam("of_key"))
+    return update(chain).where(own).values(high_water=bindparam("mark"), hash=bindparam("to"))
+
+
+@cache
+def _links_query() -> CompoundSelect[Any]:
+    first, last = bindparam("first", type_=BigInteger), bindparam("last", type_=BigInteger)
+    own = ChainKey(bindparam("of_chain"), bindparam("of_key"))  # type: ignore[arg-type]
+    return union_all(
+        *(_positions(table, own).where(table.c.sequence.between(first, last)) for table in (event, quarantine))
+    )
+
+
+def put_events(connection: Connection, new: Sequence[Event]) -> None:
+    """Add events at free positions."""
+    if new:
+        connection.execute(insert(event), [vars(row) for row in new])
 
 
 def put_quarantined(connection: Connection, new: Quarantined) -> None:
@@ -183,11 +224,18 @@ def is_apart(connection: Connection, hash_: str) -> bool:
     return connection.execute(select(kept.c.hash).where(kept.c.hash == hash_).limit(1)).first() is not None
 
 
-def links_around(connection: Connection, key: ChainKey, sequence: int) -> dict[int, Link]:
-    """Return what is held at a position and beside it, by sequence number."""
-    near = [sequence - 1, sequence, sequence + 1]
-    held = union_all(*(_positions(table, key).where(table.c.sequence.in_(near)) for table in (event, quarantine)))
-    return {row.sequence: Link(*row) for row in connection.execute(held)}
+def links_between(connection: Connection, key: ChainKey, first: int, last: int) -> dict[int, Link]:
+    """Return what is held at the positions ``first`` to ``last``, by sequence number."""
+    return _links(connection, {**_named(key), "first": first, "last": last})
+
+
+def links_from(connection: Connection, key: ChainKey, first: int) -> dict[int, Link]:
+    """Return what is held at position ``first`` and above, by sequence number."""
+    return links_between(connection, key, first, _LAST)
+
+
+def _links(connection: Connection, place: dict[str, Any]) -> dict[int, Link]:
+    return {row.sequence: Link(*row) for row in connection.execute(_links_query(), place)}
 
 
 def links_after(connection: Connection, key: ChainKey, sequence: int) -> Iterator[Link]:

@@ -11,7 +11,8 @@ from paho.mqtt.client import MQTTMessage
 from agency.broker.client import BrokerClient, Login
 from agency.desk.enrolment import ENROL_TYPE
 from agency.ingest import batch
-from agency.ingest.verification import MAX_BUNDLE_BYTES, Finding, KeyRing, Rules, inspect
+from agency.ingest.bundle import MAX_BUNDLE_BYTES, Opened
+from agency.ingest.verification import Finding, Rules, judge
 from agency.ingest.worker import LARGEST_MESSAGE
 from appliance.events.sign import KeySet, MessageType
 from tests.unit.agency.conftest import Office
@@ -24,12 +25,12 @@ def test_a_line_that_trips_the_inspection_is_dropped_alone(
 ) -> None:
     lines = visits(office.station, 3)
 
-    def trips(jws: str, station: str, ring: KeyRing, rules: Rules) -> Finding:
-        if jws == lines[1]:
+    def trips(opened: Opened, station: str, rules: Rules) -> Finding:
+        if opened.jws == lines[1]:
             raise error
-        return inspect(jws, station, ring, rules)
+        return judge(opened, station, rules)
 
-    monkeypatch.setattr(batch, "inspect", trips)
+    monkeypatch.setattr(batch, "judge", trips)
     tally = office.take(*lines)
     assert dict(tally.outcomes) == {("bkk-001", "new"): 3, ("bkk-001", "dropped"): 1}
     assert f"station bkk-001: dropped: inspection failed: {type(error).__name__}" in caplog.text

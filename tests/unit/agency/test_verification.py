@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agency.ingest.verification import Finding, KeyRing, Rules, clear_texts, fault, inspect, position_of, split_bundle
+from agency.ingest.bundle import KeyRing, position_of, split_bundle
+from agency.ingest.verification import Finding, Rules, clear_text, fault, inspect
 from agency.store.stations import EventKey
 from appliance.checks.result import Check, Result
 from appliance.checks.verdict import decide
@@ -154,9 +155,10 @@ def test_newlines_do_not_slip_into_a_place(station: Station) -> None:
     assert position_of({**payload, "sequence": payload["sequence"] + "\n"}) is None
 
 
-def test_clear_texts_finds_what_is_nested_and_skips_what_is_random() -> None:
+def test_clear_text_finds_what_is_nested_and_skips_what_is_random() -> None:
     event = {"id": "R", "previous": "R", "a": [{"b": "deep"}, 12, 1.5], "data": {"sealed": {"iv": "R"}, "why": None}}
-    assert set(clear_texts(event)) == {"a", "b", "deep", "12", "1.5", "data", "why"}
+    expected = ["12", "1.5", "a", "b", "data", "deep", "id", "previous", "sealed", "why"]
+    assert sorted(clear_text(event).split("\n")) == sorted(expected)
 
 
 def test_a_bundle_may_end_with_a_newline_and_hold_32_lines() -> None:
