@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from agency import streams
-from agency.commands import reports, rosters, serve, setup, stations
+from agency.commands import epoch, reports, rosters, serve, setup, stations
 from agency.home import DEFAULT_HOME, Home
 from agency.values import MAX_PORT, MAX_SEQUENCE, broker_address, whole
 from appliance import __version__
@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_stations(commands, common)
     _add_rosters(commands, common)
     _add_services(commands, common)
+    _add_epoch(commands, common)
     _add_reports(commands, common)
     return parser
 
@@ -182,6 +183,12 @@ def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
     run = _add(commands, common, "run", serve.run)
     run.add_argument("--no-broker", action="store_true", help="the broker runs elsewhere")
     _add_broker_option(run)
+
+
+def _add_epoch(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _group(commands, common, "epoch", "After the database was put back from an older copy.")
+    _add(group, common, "show", epoch.show)
+    _add(group, common, "raise", epoch.raise_)
 
 
 def _add_broker_option(parser: argparse.ArgumentParser) -> None:

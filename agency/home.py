@@ -7,6 +7,7 @@
     public/  agency.jwks stations.jwks ca.pem                          what a verifier needs, no secret
     broker/  mosquitto.conf acl data/
     agency.sqlite3
+    agency.reach                                                       how far the database had come
 """
 
 import json
@@ -64,6 +65,11 @@ class Home:
     def database(self) -> Path:
         """Return the database file."""
         return self.path / "agency.sqlite3"
+
+    @property
+    def witness(self) -> Path:
+        """Return the file that says how far the database had come; never restored together with it."""
+        return self.path / "agency.reach"
 
     def require(self) -> None:
         """Check that an agency lives here.

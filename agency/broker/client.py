@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -73,14 +73,24 @@ class BrokerClient:
     Args:
         login: where and who.
         topics: what to subscribe to, anew at every connect, with QoS 1.
+        kept: of these topics, what the broker has kept; what comes too fast is passed over, and what comes later is
+            not marked as kept.
         largest: a message of more bytes is dropped and logged before it waits for anybody: this bounds our memory.
 
     Raises:
         DeliveryError: our certificate or key cannot be used.
     """
 
-    def __init__(self, login: Login, topics: tuple[str, ...] = (), largest: int = MAX_PACKET_BYTES) -> None:
+    def __init__(
+        self,
+        login: Login,
+        topics: tuple[str, ...] = (),
+        *,
+        kept: tuple[str, ...] = (),
+        largest: int = MAX_PACKET_BYTES,
+    ) -> None:
         self._login = login
+        self._kept = kept
         self._largest = largest
         self._topics = topics
         self._messages: queue.Queue[Message] = queue.Queue(_MAX_WAITING_MESSAGES)
@@ -168,6 +178,11 @@ class BrokerClient:
         if reason.is_failure:
             raise DeliveryError(f"the broker refused: {reason}")
 
+    def is_drained(self) -> bool:
+        """Say whether the broker has acknowledged everything that was published."""
+        with self._changed:
+            return self._acknowledged >= self._published
+
     def stop(self, seconds: float) -> None:
         """Give what was published up to ``seconds`` to be acknowledged, then disconnect."""
         with self._changed:
@@ -179,6 +194,8 @@ class BrokerClient:
         if reason.is_failure:
             _log.error("the broker refused the connection: %s", reason)
             return
+        for name in self._kept:  # first: what these say must be known before anything new comes
+            client.subscribe(name, options=SubscribeOptions(qos=0, noLocal=True))
         for name in self._topics:
             client.subscribe(name, options=SubscribeOptions(qos=1, retainAsPublished=True))
         _log.info("connected to the broker at %s:%d", self._login.host, self._login.port)
@@ -204,6 +221,8 @@ class BrokerClient:
         try:
             self._messages.put_nowait(Message(message.topic, bytes(message.payload), message.retain))
         except queue.Full:
+            if any(topic_matches_sub(name, message.topic) for name in self._kept):
+                return
             _log.warning("overloaded: dropped a message of %s; its sender will send again", message.topic)
 
     def _on_publish(self, _: Client, __: Any, number: int, reason: ReasonCode, ___: Properties | None) -> None:

@@ -53,7 +53,7 @@ _ACCESS = """\
 user {ingest}
 topic read cs/1/{agency}/+/event
 topic read cs/1/{agency}/+/status
-topic write cs/1/{agency}/+/receipt
+topic readwrite cs/1/{agency}/+/receipt
 topic write cs/1/{agency}/+/answer
 
 user {desk}

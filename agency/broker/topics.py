@@ -21,9 +21,9 @@ def topic(agency: str, station: str, leaf: str) -> str:
     return f"cs/1/{agency}/{station}/{leaf}"
 
 
-def station_of_event(name: str, agency: str) -> str | None:
-    """Return the station of an event topic, or None where it is another topic."""
+def station_of(name: str, agency: str, leaf: str) -> str | None:
+    """Return the station of a topic that ends in ``leaf``, or None where it is another topic."""
     parts = name.split("/")
-    if len(parts) == 5 and parts[:3] == ["cs", "1", agency] and parts[4] == "event" and is_station_id(parts[3]):
+    if len(parts) == 5 and parts[:3] == ["cs", "1", agency] and parts[4] == leaf and is_station_id(parts[3]):
         return parts[3]
     return None

@@ -59,9 +59,10 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
     """Take events until SIGTERM."""
     from agency.broker.client import BrokerClient
     from agency.broker.configuration import INGEST_USER
-    from agency.ingest.worker import LARGEST_MESSAGE, Office, Worker, event_topics
+    from agency.ingest.restored import Witness
+    from agency.ingest.worker import LARGEST_MESSAGE, Office, Worker, event_topics, receipt_topics
     from agency.store.database import Database
-    from appliance.events.sign import Signer
+    from appliance.events.sign import KeySet, Signer
 
     start_log(arguments.verbose)
     stop = stop_on_signal()
@@ -72,11 +73,12 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
             agency=meta["agency"],
             recipients=frozenset(str(key["kid"]) for key in sealing),
             signer=Signer(home.key("receipt")),
-            epoch=int(meta["epoch"]),
+            keys=KeySet(home.public_keys()),
         )
         where = login(home, meta, INGEST_USER, arguments.broker)
-        client = BrokerClient(where, event_topics(office.agency), LARGEST_MESSAGE)
-        worker = Worker(database, client, office)
+        topics, kept = event_topics(office.agency), receipt_topics(office.agency)
+        client = BrokerClient(where, topics, kept=kept, largest=LARGEST_MESSAGE)
+        worker = Worker(database, client, office, Witness(home.witness))
         client.start()
         try:
             worker.run(stop)

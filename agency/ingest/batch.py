@@ -15,6 +15,7 @@ from agency.ingest.receipts import Address, Urgency
 from agency.ingest.verification import Finding, Rules, judge
 from agency.store.chains import ChainKey
 from agency.store.database import Database
+from agency.store.epoch import count_commit
 from agency.store.stations import event_keys
 from appliance.errors import VerificationError
 
@@ -80,6 +81,7 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
             is_next = ledger.advance(address.chain) == Advance(1, has_gap=False)
             tally.urgencies[address] = Urgency.NEW if count == 1 and is_next else Urgency.BACKLOG
         ledger.write()
+        count_commit(connection)
     return tally
 
 

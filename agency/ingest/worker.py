@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agency.broker.client import BrokerClient, Message
-from agency.broker.topics import station_of_event, topic
+from agency.broker.topics import station_of, topic
 from agency.ingest.batch import Bundle, take
 from agency.ingest.bundle import MAX_BUNDLE_BYTES
+from agency.ingest.news import News
 from agency.ingest.receipts import Address, Pacer, compose
+from agency.ingest.restored import Witness, notice, notice_receipt
 from agency.ingest.verification import Rules
 from agency.store.database import Database
+from agency.store.epoch import reach
 from agency.store.stations import event_keys
-from appliance.events.sign import Signer
+from appliance.events.sign import KeySet, Signer
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +35,11 @@ def event_topics(agency: str) -> tuple[str, ...]:
     return (topic(agency, "+", "event"),)
 
 
+def receipt_topics(agency: str) -> tuple[str, ...]:
+    """Return where an ingest worker looks once what the broker has kept."""
+    return (topic(agency, "+", "receipt"),)
+
+
 @dataclass(frozen=True)
 class Office:
     """What a worker must know of its agency.
@@ -40,13 +48,13 @@ class Office:
         agency: agency id.
         recipients: thumbprints of the sealing keys.
         signer: the receipt key.
-        epoch: of the store.
+        keys: the agency's public keys, to know its own receipts again.
     """
 
     agency: str
     recipients: frozenset[str]
     signer: Signer
-    epoch: int
+    keys: KeySet
 
 
 class Worker:
@@ -56,10 +64,13 @@ class Worker:
         database: the store.
         client: started, subscribed to ``event_topics``.
         office: the agency as this worker must know it.
+        witness: who has seen how far the store had come.
     """
 
-    def __init__(self, database: Database, client: BrokerClient, office: Office) -> None:
+    def __init__(self, database: Database, client: BrokerClient, office: Office, witness: Witness) -> None:
         self._database = database
+        self._witness = witness
+        self._news = News(database)
         self._client = client
         self._office = office
         self._rules = Rules(office.agency, office.recipients)
@@ -71,13 +82,17 @@ class Worker:
         Raises:
             DatabaseError: the database fails.
             DeliveryError: the MQTT client is dead.
+            OSError: the witness cannot be written.
         """
+        with self._database.write() as connection:
+            self._complain(notice(connection, self._witness))
         while not stop.is_set():
             self._client.check()
             bundles = list(self._collect())
             if bundles:
                 self._take(bundles)
             self._send(self._pacer.take_due(time.monotonic()))
+            self._send(self._news.take(time.monotonic(), self._client.is_drained()))
         self._send(self._pacer.take_all(time.monotonic()))
 
     def _collect(self) -> Iterator[Bundle]:
@@ -93,7 +108,10 @@ class Worker:
             wait = 0.0
 
     def _bundle(self, message: Message) -> Bundle | None:
-        station = station_of_event(message.topic, self._office.agency)
+        if (receiver := station_of(message.topic, self._office.agency, "receipt")) is not None:
+            self._look_at(message, receiver)
+            return None
+        station = station_of(message.topic, self._office.agency, "event")
         if station is None:
             _log.warning("ignored a message on %s", message.topic)
             return None
@@ -101,6 +119,16 @@ class Worker:
             _log.warning("station %s: ignored a retained event message", station)
             return None
         return Bundle(station, message.payload)
+
+    def _look_at(self, message: Message, station: str) -> None:
+        """Look at a receipt that the broker kept; what other workers send now is no news."""
+        if message.is_retained:
+            with self._database.write() as connection:
+                self._complain(notice_receipt(connection, message.payload, self._office.keys, station))
+
+    def _complain(self, epoch: int | None) -> None:
+        if epoch is not None:
+            _log.error("the database was put back from an older copy: epoch %d; stations send again", epoch)
 
     def _take(self, bundles: list[Bundle]) -> None:
         tally = take(self._database, self._rules, bundles)
@@ -117,7 +145,9 @@ class Worker:
             keys = event_keys(connection, *{address.station for address in addresses})
             good = {key.kid for key in keys if key.revoked_at is None}  # one may have been revoked since it was asked
             owed = [address for address in addresses if address.chain.kid in good]
-            receipts = [compose(connection, address, self._office.epoch) for address in owed]
+            here = reach(connection)
+            receipts = [compose(connection, address, here.epoch) for address in owed]
+        self._witness.write(here)
         for receipt in receipts:
             name = topic(self._office.agency, receipt.station, "receipt")
             self._client.publish_retained(name, receipt.sign(self._office.signer))

@@ -124,7 +124,7 @@ MAY_WRITE = {
 }
 MAY_READ = {
     "bkk-001": {"answer", "receipt", "document/roster", "command"},
-    "agency-ingest": {"event", "status"},
+    "agency-ingest": {"event", "status", "receipt"},
     "agency-desk": {"status", "reply"},
 }
 

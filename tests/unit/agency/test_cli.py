@@ -29,6 +29,8 @@ EVERY_COMMAND = [
     ["station", "revoke"],
     ["roster", "import"],
     ["roster", "push"],
+    ["epoch", "show"],
+    ["epoch", "raise"],
     ["events", "list"],
     ["events", "show"],
     ["events", "export"],

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from agency.broker.client import BrokerClient, Message
-from agency.broker.topics import is_station_id, station_of_event, topic
+from agency.broker.topics import is_station_id, station_of, topic
 from agency.ingest import worker
 from agency.ingest.batch import Bundle, Tally, take
+from agency.ingest.restored import Witness
 from agency.ingest.verification import Rules
 from agency.ingest.worker import Office as Facts
 from agency.ingest.worker import Worker, event_topics
@@ -24,12 +25,13 @@ from tests.unit.agency.fleet import AGENCY, Pupil, Station, visits
 
 @dataclass
 class Script:
-    """Gives out its messages, then sets ``stop``; keeps what was published."""
+    """Gives out its messages, is silent once, then sets ``stop``; keeps what was published."""
 
     messages: deque[Message]
     stop: threading.Event = field(default_factory=threading.Event)
     published: list[tuple[str, str]] = field(default_factory=list)
     is_dead: bool = False
+    has_rested: bool = False
 
     def check(self) -> None:
         if self.is_dead:
@@ -38,8 +40,13 @@ class Script:
     def next_message(self, seconds: float) -> Message | None:
         if self.messages:
             return self.messages.popleft()
-        self.stop.set()
+        if self.has_rested:
+            self.stop.set()
+        self.has_rested = True
         return None
+
+    def is_drained(self) -> bool:
+        return True
 
     def publish_retained(self, name: str, payload: str) -> int:
         self.published.append((name, payload))
@@ -53,12 +60,16 @@ class Bench:
     office: Office
     signer: Signer = field(default_factory=Signer.generate)
 
+    @property
+    def witness(self) -> Witness:
+        return Witness(self.office.desk.home.witness)
+
     def run(self, *messages: Message, is_dead: bool = False) -> list[Receipt]:
         script = Script(deque(messages), is_dead=is_dead)
-        facts = Facts(AGENCY, self.office.rules.recipients, self.signer, 3)
-        client: BrokerClient = script  # type: ignore[assignment]
-        Worker(self.office.database, client, facts).run(script.stop)
         keys = KeySet([self.signer.public("receipt")])
+        facts = Facts(AGENCY, self.office.rules.recipients, self.signer, keys)
+        client: BrokerClient = script  # type: ignore[assignment]
+        Worker(self.office.database, client, facts, self.witness).run(script.stop)
         assert all(name == topic(AGENCY, "bkk-001", "receipt") for name, _ in script.published)
         return [Receipt.open(payload, keys, "bkk-001") for _, payload in script.published]
 
@@ -75,7 +86,7 @@ def event(*lines: str, station: str = "bkk-001", retained: bool = False) -> Mess
 def test_one_batch_makes_one_receipt_of_the_newest_state(bench: Bench) -> None:
     lines = visits(bench.office.station, 5)
     (receipt,) = bench.run(*(event(line) for line in lines))
-    assert (receipt.through, receipt.epoch) == (6, 3)
+    assert (receipt.through, receipt.epoch) == (6, 1)
 
 
 def test_what_is_owed_at_the_end_is_sent(bench: Bench) -> None:
@@ -142,10 +153,10 @@ def test_no_receipt_leaves_before_the_commit(bench: Bench, monkeypatch: pytest.M
         raise DatabaseError("the database fails")
 
     script = Script(deque([event(*visits(bench.office.station, 2))]))
-    facts = Facts(AGENCY, bench.office.rules.recipients, bench.signer, 1)
+    facts = Facts(AGENCY, bench.office.rules.recipients, bench.signer, KeySet([]))
     monkeypatch.setattr(chains, "move_high_water", fails)
     with pytest.raises(DatabaseError):
-        Worker(bench.office.database, script, facts).run(script.stop)  # type: ignore[arg-type]
+        Worker(bench.office.database, script, facts, bench.witness).run(script.stop)  # type: ignore[arg-type]
     assert script.published == []
     with bench.office.database.read() as connection:
         assert chains.list_chains(connection) == []
@@ -166,7 +177,7 @@ def test_no_receipt_leaves_before_the_commit(bench: Bench, monkeypatch: pytest.M
     ],
 )
 def test_the_station_of_a_topic(name: str, station: str | None) -> None:
-    assert station_of_event(name, AGENCY) == station
+    assert station_of(name, AGENCY, "event") == station
 
 
 def test_ids_never_collide_with_the_agencys_own_users() -> None:
