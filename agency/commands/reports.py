@@ -140,11 +140,12 @@ def _opened(name: str) -> Iterator[TextIO]:
 
 def audit(home: Home, arguments: argparse.Namespace) -> int:
     """Recompute everything in the store."""
+    from agency.ingest.restored import Witness
     from agency.reports.audit import audit as audit_of
     from agency.store.database import Database
 
     with Database.open(home.database) as database, database.read() as connection:
-        result = audit_of(connection, home.public_keys(), progress("audited"))
+        result = audit_of(connection, home.public_keys(), progress("audited"), Witness(home.witness).read())
     clean = not result.problems
     if arguments.json:
         show_json({"clean": clean, "counts": result.counts, "problems": [asdict(p) for p in result.problems]})

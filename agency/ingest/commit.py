@@ -1,9 +1,9 @@
 """Committing events: idempotent, fork-proof, and the high-water mark over every linked position.
 
-What is held first stays. A latecomer that takes the same place with another hash, or that does not link to the
-neighbours that are held, becomes a fork: both are kept, the station is flagged, an operator decides. A finding with
-a code takes its place in the chain, in the quarantine, so it never blocks its neighbours. What a revoked key signed is
-kept likewise, but no receipt is owed for it: its station has another key by now, or none.
+What is held first stays. A latecomer that takes the same place with another hash, that does not link to the
+neighbours that are held, or that follows a fork, becomes a fork: both are kept, the station is flagged, an operator
+decides. A finding with a code takes its place in the chain, in the quarantine, so it never blocks its neighbours. What
+a revoked key signed is kept likewise, but no receipt is owed for it (docs/adr/0026).
 """
 
 from collections import defaultdict
@@ -134,7 +134,7 @@ class Ledger:
         held = account.held.get(position.sequence)
         if held is not None:
             return Outcome.DUPLICATE if held.hash == finding.hash else self._fork(finding, position, "other_hash")
-        if not _links(account, finding, position):
+        if not _links(account, finding, position) or self._follows_a_fork(account, position):
             return self._fork(finding, position, "unlinked")
         account.held[position.sequence] = Link(position.sequence, finding.hash, position.previous)
         if finding.code is None:
@@ -142,6 +142,10 @@ class Ledger:
             return Outcome.NEW
         chains.put_quarantined(self._connection, _quarantined(finding, position, finding.code))
         return Outcome.QUARANTINED
+
+    def _follows_a_fork(self, account: _Account, position: Position) -> bool:
+        """Say whether the event before is not held because it stands apart: a twin's chain goes on beside ours."""
+        return position.sequence - 1 not in account.held and chains.is_fork(self._connection, position.previous)
 
     def _set_aside(self, finding: Finding, code: str) -> Outcome:
         if chains.is_apart(self._connection, finding.hash):

@@ -20,6 +20,7 @@ from agency.ingest.restored import Witness, notice, notice_receipt
 from agency.ingest.verification import Rules
 from agency.store.database import Database
 from agency.store.epoch import reach
+from agency.store.receipts import keep_receipts
 from agency.store.stations import event_keys
 from appliance.events.sign import KeySet, Signer
 
@@ -139,15 +140,16 @@ class Worker:
             _log.info(line)
 
     def _send(self, addresses: list[Address]) -> None:
+        """Sign receipts, keep them, and only then let them leave."""
         if not addresses:
             return
-        with self._database.read() as connection:
+        with self._database.write() as connection:
             keys = event_keys(connection, *{address.station for address in addresses})
             good = {key.kid for key in keys if key.revoked_at is None}  # one may have been revoked since it was asked
             owed = [address for address in addresses if address.chain.kid in good]
             here = reach(connection)
-            receipts = [compose(connection, address, here.epoch) for address in owed]
+            signed = {one: compose(connection, one, here.epoch).sign(self._office.signer) for one in owed}
+            keep_receipts(connection, {address.chain: jws for address, jws in signed.items()})
         self._witness.write(here)
-        for receipt in receipts:
-            name = topic(self._office.agency, receipt.station, "receipt")
-            self._client.publish_retained(name, receipt.sign(self._office.signer))
+        for address, jws in signed.items():
+            self._client.publish_retained(topic(self._office.agency, address.station, "receipt"), jws)

@@ -13,31 +13,17 @@ from typing import Any
 
 from agency.clock import thai_day
 from agency.ingest.bundle import KeyRing, position_of
+from agency.reports.problems import Problem
+from agency.reports.receipts import audit_receipts
 from agency.store import chains
 from agency.store.chains import Chain, Event, Quarantined
 from agency.store.database import Connection
 from agency.store.documents import list_documents
+from agency.store.epoch import Reach, reach
 from agency.store.stations import event_keys
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something an operator must look at.
-
-    Args:
-        code: ``clash edited signature gap broken missing high_water fork quarantine document``.
-        station: station id, or empty.
-        place: chain and sequence, or document kind and version.
-        text: a sentence.
-    """
-
-    code: str
-    station: str
-    place: str
-    text: str
 
 
 @dataclass
@@ -45,7 +31,7 @@ class Audit:
     """What the audit found.
 
     Args:
-        counts: stations, chains, events, quarantined, forks, documents.
+        counts: stations, chains, events, quarantined, receipts, forks, documents.
         problems: empty if the store is clean.
     """
 
@@ -53,13 +39,16 @@ class Audit:
     problems: list[Problem] = field(default_factory=list)
 
 
-def audit(connection: Connection, agency_keys: list[Jwk], progress: Callable[[int], None]) -> Audit:
+def audit(
+    connection: Connection, agency_keys: list[Jwk], progress: Callable[[int], None], seen: Reach | None = None
+) -> Audit:
     """Audit the store.
 
     Args:
         connection: reading one consistent state.
         agency_keys: the agency's public keys.
         progress: called with the number of rows done.
+        seen: how far the store had come when receipts last left, where somebody knows.
     """
     keys = event_keys(connection)
     result = Audit()
@@ -70,8 +59,12 @@ def audit(connection: Connection, agency_keys: list[Jwk], progress: Callable[[in
     for chain in owned:
         result.counts["chains"] += 1
         result.problems.extend(_audit_chain(connection, chain, ring, result.counts, progress))
+    public = KeySet(agency_keys)
+    result.problems.extend(audit_receipts(connection, owned, public, result.counts))
+    if seen is not None and seen > reach(connection):
+        result.problems.append(Problem("restored", "", f"epoch {seen.epoch}", "receipts have left of a newer store"))
     result.problems.extend(_audit_apart(connection, result.counts))
-    result.problems.extend(_audit_documents(connection, KeySet(agency_keys), result.counts))
+    result.problems.extend(_audit_documents(connection, public, result.counts))
     return result
 
 

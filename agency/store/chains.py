@@ -224,6 +224,11 @@ def is_apart(connection: Connection, hash_: str) -> bool:
     return connection.execute(select(kept.c.hash).where(kept.c.hash == hash_).limit(1)).first() is not None
 
 
+def is_fork(connection: Connection, hash_: str) -> bool:
+    """Say whether this very event is among the forks."""
+    return connection.execute(select(fork.c.hash).where(fork.c.hash == hash_)).first() is not None
+
+
 def links_between(connection: Connection, key: ChainKey, first: int, last: int) -> dict[int, Link]:
     """Return what is held at the positions ``first`` to ``last``, by sequence number."""
     return _links(connection, {**_named(key), "first": first, "last": last})

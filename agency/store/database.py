@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from agency.store import tables
@@ -25,6 +25,7 @@ from appliance.errors import ConfigError, StoreError
 
 __all__ = ["Connection", "Database", "DatabaseError"]
 
+_ONLY_LACKS_TABLES = ("1",)  # versions that differ from the present one by whole tables
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
 
 
@@ -57,7 +58,7 @@ class Database:
 
     @classmethod
     def open(cls, path: Path) -> "Database":
-        """Open an existing database.
+        """Open an existing database; one that an older version made gets the tables that it lacks.
 
         Raises:
             ConfigError: it was made by another version of this program.
@@ -65,9 +66,17 @@ class Database:
         """
         database = cls(_engine(path))
         found = database.meta().get("schema")
-        if found != tables.SCHEMA_VERSION:
+        if found in _ONLY_LACKS_TABLES:
+            database._add_tables()
+        elif found != tables.SCHEMA_VERSION:
             raise ConfigError([f"{path} has schema {found}; this version needs {tables.SCHEMA_VERSION}"])
         return database
+
+    def _add_tables(self) -> None:
+        with self.write() as connection:
+            tables.METADATA.create_all(connection)
+            named = tables.meta.c.key == "schema"
+            connection.execute(update(tables.meta).where(named).values(value=tables.SCHEMA_VERSION))
 
     def meta(self) -> dict[str, str]:
         """Return the agency's facts: agency, host, port, epoch, schema."""

@@ -3,6 +3,8 @@
 ``event`` and ``quarantine`` together hold every position of a chain; a position stands in one of them only. What does
 not fit (another event in the same place, an event that does not link) goes to ``fork`` and is never covered.
 
+``receipt`` holds the newest receipt of each chain as it was signed: what the rows must not contradict.
+
 A chain is named by its ULID and the key that signs it: a station that takes another's ULID only makes a chain of its
 own. So does every row of a chain.
 """
@@ -21,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 METADATA = MetaData()
 
@@ -111,6 +113,15 @@ fork = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("reason", String(40), nullable=False),
     Column("received_at", String(40), nullable=False),
+    Column("jws", Text, nullable=False),
+    ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
+)
+
+receipt = Table(
+    "receipt",
+    METADATA,
+    Column("chain", String(26), primary_key=True),
+    Column("kid", String(43), primary_key=True),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
 )

@@ -1,0 +1,55 @@
+"""The receipts that left, against the rows: rows may be edited, a signature of the receipt key cannot.
+
+Whoever deletes the last rows of a chain and moves its mark back leaves a chain that looks whole. The receipt that was
+signed for it names a number and a hash that are not there any more.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from agency.reports.problems import Problem
+from agency.store import chains
+from agency.store.chains import Chain, ChainKey
+from agency.store.database import Connection
+from agency.store.epoch import reach
+from agency.store.receipts import KeptReceipt, kept_receipts
+from appliance.errors import VerificationError
+from appliance.events.receipt import Receipt
+from appliance.events.sign import KeySet
+
+
+def audit_receipts(connection: Connection, owned: list[Chain], keys: KeySet, counts: Counter[str]) -> Iterator[Problem]:
+    """Yield what contradicts the kept receipts."""
+    by_key = {chain.key: chain for chain in owned}
+    for kept in kept_receipts(connection):
+        counts["receipts"] += 1
+        chain = by_key.get(ChainKey(kept.chain, kept.kid))
+        station = chain.station if chain else ""
+        for text in _contradictions(connection, kept, chain, keys):
+            yield Problem("receipt", station, kept.chain, text)
+
+
+def _contradictions(connection: Connection, kept: KeptReceipt, chain: Chain | None, keys: KeySet) -> Iterator[str]:
+    if chain is None:
+        yield "a receipt is kept for a chain that is not held"
+        return
+    try:
+        receipt = Receipt.open(kept.jws, keys, chain.station)
+    except VerificationError as error:
+        yield f"the kept receipt: {error}"
+        return
+    if receipt.chain != kept.chain:
+        yield "the kept receipt is another chain's"
+    elif receipt.epoch > reach(connection).epoch:
+        yield f"a receipt was signed in epoch {receipt.epoch}, which is later than the store's"
+    elif receipt.through > chain.high_water:
+        yield f"a receipt was signed through {receipt.through}; the high-water mark is {chain.high_water}"
+    elif not _is_held(connection, chain, receipt):
+        yield f"the event {receipt.through} that a receipt was signed for is not the one that is held"
+
+
+def _is_held(connection: Connection, chain: Chain, receipt: Receipt) -> bool:
+    if receipt.through == 0:
+        return receipt.hash == chain.kid
+    link = chains.links_between(connection, chain.key, receipt.through, receipt.through).get(receipt.through)
+    return link is not None and link.hash == receipt.hash
