@@ -4,6 +4,7 @@ import logging
 from datetime import datetime
 
 from appliance.errors import VerificationError
+from appliance.events.agency_keys import AgencyKeys
 from appliance.events.document import KINDS, Document
 from appliance.events.receipt import Receipt
 from appliance.events.roster import Roster
@@ -19,16 +20,18 @@ class Inbox:
     Args:
         prefix: ``cs/1/{agency}/{station}/``.
         station: our id.
-        keys: the agency's public signature keys.
+        keys: the agency's signature keys of the enrolment; the documents of kind ``keys`` lead on from there.
         delivery: the state database.
     """
 
     def __init__(self, prefix: str, station: str, keys: KeySet, delivery: Delivery) -> None:
         self._prefix = prefix
         self._station = station
-        self._keys = keys
+        self._agency = AgencyKeys(0, keys, ())
         self._delivery = delivery
         self.alarms: set[str] = set()
+        if held := delivery.document("keys"):
+            self._follow(held)
 
     def topics(self) -> list[str]:
         """Return what to subscribe to."""
@@ -37,7 +40,7 @@ class Inbox:
     def take_receipt(self, payload: bytes, now: datetime) -> Receipt | None:
         """Verify a receipt and move the queue; return it where it is genuine and fits our chain."""
         try:
-            receipt = Receipt.open(_text(payload), self._keys, self._station)
+            receipt = Receipt.open(_text(payload), self._agency.signatures, self._station)
             self._delivery.take_receipt(receipt, _text(payload), now.isoformat(timespec="seconds"))
         except VerificationError as error:
             self._refuse("bad_receipt", "receipt", error)
@@ -47,10 +50,12 @@ class Inbox:
     def take_document(self, topic: str, payload: bytes) -> bool:
         """Verify a document and keep it; say whether it was taken up."""
         kind = topic.rpartition("/")[2]
+        if kind == "keys":
+            return self._take_keys(payload)
         try:
             if kind not in KINDS:
                 raise VerificationError(f"no document is called {kind[:40]!r}")
-            document = Document.open(_text(payload), self._keys, kind, self._station)
+            document = Document.open(_text(payload), self._agency.signatures, kind, self._station)
             if kind == "roster":
                 Roster.from_document(document)
         except VerificationError as error:
@@ -60,6 +65,28 @@ class Inbox:
         if taken:
             _log.info("took up %s version %d", kind, document.version)
         return taken
+
+    def _take_keys(self, payload: bytes) -> bool:
+        """Follow the agency's keys to their newest version, and keep every step of the way."""
+        try:
+            text = _text(payload)
+        except VerificationError as error:
+            self._refuse("bad_document", "document 'keys'", error)
+            return False
+        if not self._follow(text):
+            return False
+        taken = self._delivery.take_document("keys", self._agency.version, self._agency.text)
+        if taken:
+            _log.info("took up keys version %d", self._agency.version)
+        return taken
+
+    def _follow(self, text: str) -> bool:
+        try:
+            self._agency = self._agency.follow(text, self._station)
+        except VerificationError as error:
+            self._refuse("bad_document", "document 'keys'", error)
+            return False
+        return True
 
     def _refuse(self, alarm: str, what: str, error: VerificationError) -> None:
         self.alarms.add(alarm)

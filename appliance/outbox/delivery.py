@@ -106,6 +106,12 @@ class Delivery:
         """Keep a verified document where it is newer than the one held; say whether it was. Raises StoreError."""
         return database.take_document(self._db, kind, version, jws)
 
+    def document(self, kind: str) -> str | None:
+        """Return the newest document of ``kind`` that was kept; its signature is for the caller to check."""
+        with database.translated():
+            row = self._db.execute("SELECT jws FROM document WHERE kind = ?", (kind,)).fetchone()
+        return row[0] if row else None
+
     def station_state(self) -> str | None:
         """Return what the station last said of itself, as JSON."""
         with database.translated():

@@ -119,7 +119,9 @@ class Link:
             if standing.frozen:
                 _log.error("the queue is frozen: %s", standing.frozen)
         elif message.topic.startswith(f"{self._prefix}document/"):
-            self._inbox.take_document(message.topic, message.payload)
+            is_taken = self._inbox.take_document(message.topic, message.payload)
+            if is_taken and message.topic.endswith("/keys"):
+                self._line.subscribe(self._inbox.topics())  # what the old keys refused comes again
 
     def _publish(self) -> int:
         standing = self._delivery.standing()

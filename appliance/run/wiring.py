@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -25,8 +26,9 @@ from appliance.hardware.gpio import GpioSignals
 from appliance.hardware.oled import Oled
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.panel import fonts
-from appliance.papers import agency_keys, event_signer, sealing_keys
+from appliance.papers import agency_keys, event_signer
 from appliance.ports import Clock
+from appliance.run.live_keys import LiveKeys, LiveRecipients
 from appliance.run.nudge import Nudge
 from appliance.run.panel import PanelThread
 from appliance.run.reader import WorkerReader
@@ -79,27 +81,29 @@ class RosterSource:
 
     Args:
         outbox: holds the newest signed document.
-        keys: the agency's public signature keys.
+        keys: returns the agency's signature keys in force.
         station: our id.
     """
 
-    def __init__(self, outbox: Outbox, keys: KeySet, station: str) -> None:
+    def __init__(self, outbox: Outbox, keys: Callable[[], KeySet], station: str) -> None:
         self._outbox = outbox
         self._keys = keys
         self._station = station
-        self._jws: str | None = None
+        self._opened: tuple[str | None, KeySet | None] = None, None
         self._roster: SignedRoster | None = None
 
     def __call__(self) -> SignedRoster | None:
         """Return it; None where there is none that holds."""
-        jws = self._outbox.document("roster")
-        if jws != self._jws:
-            self._jws, self._roster = jws, self._open(jws) if jws else None
+        now = self._outbox.document("roster"), self._keys()
+        if now != self._opened:
+            self._opened, self._roster = now, self._open(*now)
         return self._roster
 
-    def _open(self, jws: str) -> SignedRoster | None:
+    def _open(self, jws: str | None, keys: KeySet) -> SignedRoster | None:
+        if not jws:
+            return None
         try:
-            document = Document.open(jws, self._keys, "roster", self._station)
+            document = Document.open(jws, keys, "roster", self._station)
             return SignedRoster(Roster.from_document(document), document.issued_at, document.expires_at)
         except VerificationError as error:
             _log.error("%s: the stored roster is not used: %s", error.code, error)
@@ -145,6 +149,7 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     profile = _profile(settings.service.id)
     outbox = Outbox.open(state / DATABASE_NAME, max_bytes=settings.outbox.max_bytes, on_append=Nudge(runtime))
     outbox.head()  # a station without a chain must not look ready
+    live = LiveKeys(outbox, keys, settings.station.id)
     EVENT.prepare()
     may_read = [Field.named(name) for name in profile.card_read]
     reader = WorkerReader(settings.reader.name, settings.reader.allow, may_read)
@@ -154,9 +159,9 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
         clock=_clock(),
         outbox=outbox,
         writer=EventWriter(
-            Origin(settings.station.agency, settings.station.id, __version__), signer, sealing_keys(keys)
+            Origin(settings.station.agency, settings.station.id, __version__), signer, LiveRecipients(live)
         ),
-        roster=RosterSource(outbox, KeySet(keys), settings.station.id),
+        roster=RosterSource(outbox, lambda: live.now().signatures, settings.station.id),
     )
     return Parts(world, profile, outbox, panel, reader)
 

@@ -92,12 +92,14 @@ def state(tmp_path: Path, agency: Agency) -> Path:
 
 @pytest.fixture
 def source(outbox: Outbox, agency: Agency) -> RosterSource:
-    return RosterSource(outbox, Counted([agency.signers["document"].public("document")]), STATION)
+    keys = Counted([agency.signers["document"].public("document")])
+    return RosterSource(outbox, lambda: keys, STATION)
 
 
 def verifications(source: RosterSource) -> int:
-    assert isinstance(source._keys, Counted)
-    return source._keys.asked
+    keys = source._keys()
+    assert isinstance(keys, Counted)
+    return keys.asked
 
 
 def test_without_a_document_there_is_no_roster(source: RosterSource) -> None:
