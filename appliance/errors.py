@@ -169,7 +169,7 @@ class OutboxFull(StoreError):
 
 
 class OutboxDamaged(StoreError):
-    """The state database cannot be read or written as it must be."""
+    """The state database holds what it must not: damage that no waiting mends."""
 
     code = "S02"
 
@@ -178,6 +178,12 @@ class SigningError(StoreError):
     """The event key is missing or does not work."""
 
     code = "S03"
+
+
+class OutboxUnavailable(StoreError):
+    """The state database cannot be read or written now (read-only, a disk error); it may come back by itself."""
+
+    code = "S04"
 
 
 class PanelError(CardStationError):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.errors import NotEnrolled, OutboxDamaged, OutboxFull, StoreError
+from appliance.errors import NotEnrolled, OutboxDamaged, OutboxFull, OutboxUnavailable, StoreError
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 4096
@@ -82,7 +82,7 @@ def connect(
 
     Raises:
         NotEnrolled: the file is missing.
-        StoreError: it is damaged, or made by a newer version.
+        StoreError: it is damaged, cannot be used now, or was made by a newer version.
     """
     if not create and not path.exists():
         raise NotEnrolled(f"there is no state database at {path}")
@@ -95,15 +95,26 @@ def connect(
             timeout=10,
             check_same_thread=False,
         )
-        database.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
-        if not read_only:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("PRAGMA secure_delete = ON")
-            if max_bytes:
-                database.execute(f"PRAGMA max_page_count = {max(max_bytes // PAGE_BYTES, 64)}")
-        _settle(database, create, path)
+        try:
+            database.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
+            if not read_only:
+                _make_durable(database, max_bytes)
+            _settle(database, create, path)
+            if not read_only:  # SQLite opens a file that it cannot write as well, and would stay with that
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("ROLLBACK")
+        except BaseException:
+            database.close()
+            raise
     return database
+
+
+def _make_durable(database: sqlite3.Connection, max_bytes: int) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA secure_delete = ON")
+    if max_bytes:
+        database.execute(f"PRAGMA max_page_count = {max(max_bytes // PAGE_BYTES, 64)}")
 
 
 def _settle(database: sqlite3.Connection, create: bool, path: Path) -> None:
@@ -140,15 +151,22 @@ def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the database's errors into StoreError."""
+    """Turn the database's errors into StoreError: full, damaged, or not to be used now."""
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            raise OutboxFull(
-                "the disk or the outbox's limit is reached: free space or raise outbox.max_bytes"
-            ) from None
-        raise OutboxDamaged(f"the state database fails: {error}") from None
+        raise _meaning(error) from None
+
+
+def _meaning(error: sqlite3.Error) -> StoreError:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF  # the rest says where it was met
+    if primary == sqlite3.SQLITE_FULL:
+        return OutboxFull("the disk or the outbox's limit is reached: free space or raise outbox.max_bytes")
+    is_no_text = code is None and isinstance(error, sqlite3.OperationalError)  # a row that holds no UTF-8
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or is_no_text:
+        return OutboxDamaged(f"the state database is damaged: {error}")
+    return OutboxUnavailable(f"the state database cannot be read or written now: {error}")
 
 
 def take_document(database: sqlite3.Connection, kind: str, version: int, jws: str) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import NotEnrolled, StoreError
+from appliance.errors import NotEnrolled, OutboxUnavailable, StoreError
 from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import unverified_payload
 from appliance.events.ulid import new_ulid
@@ -24,6 +24,7 @@ DATABASE_NAME = "station.db"
 PATIENCE_S = 2.0  # a person is standing there
 _PAGE_ROWS = 200
 _PROBE_BYTES = 16 * 1024  # larger than any event
+_AUDIT_PAGES = 16
 _ROW = "SELECT sequence, chain, type, time, hash, jws FROM event"
 
 
@@ -53,9 +54,13 @@ class Row:
 class Outbox:
     """The state database in the station's hands (``ports.Outbox``)."""
 
-    def __init__(self, connection: sqlite3.Connection, on_append: Callable[[], None] = lambda: None) -> None:
-        self._db = connection
+    def __init__(
+        self, path: Path, reconnect: Callable[[], sqlite3.Connection], on_append: Callable[[], None] = lambda: None
+    ) -> None:
+        self.path = path
+        self._reconnect = reconnect
         self._on_append = on_append
+        self._db = reconnect()
 
     @classmethod
     def open(
@@ -68,14 +73,28 @@ class Outbox:
         on_append: Callable[[], None] = lambda: None,
     ) -> "Outbox":
         """Open the state database at ``path``; ``on_append`` is called after each commit. Raises StoreError."""
-        connection = database.connect(
-            path, create=create, read_only=read_only, max_bytes=max_bytes, patience_s=PATIENCE_S
-        )
-        return cls(connection, on_append)
+
+        def connect() -> sqlite3.Connection:
+            return database.connect(
+                path, create=create, read_only=read_only, max_bytes=max_bytes, patience_s=PATIENCE_S
+            )
+
+        return cls(path, connect, on_append)
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def reopen(self) -> None:
+        """Open the file anew: what was opened before a disk failed goes on failing when the disk is back.
+
+        Raises:
+            StoreError: it cannot be used yet; every call fails until it was opened.
+        """
+        self._db.close()
+        if not self.path.exists():
+            raise OutboxUnavailable(f"there is no {self.path} any more")
+        self._db = self._reconnect()
 
     def start_chain(self, key: str, time: datetime) -> bool:
         """Start the chain of the event key with thumbprint ``key``; False where it already runs.
@@ -102,6 +121,23 @@ class Outbox:
                 self._remember(visit, position.sequence)
         self._on_append()
         return position.sequence
+
+    def append_beyond_limit(self, build: Callable[[Position], str]) -> int:
+        """As ``append``, with a few pages more than the file may have: for the event which says that it is full."""
+        with database.translated():
+            (limit,) = self._db.execute("PRAGMA max_page_count").fetchone()
+            self._db.execute(f"PRAGMA max_page_count = {limit + _AUDIT_PAGES}")
+            try:
+                return self.append(build)
+            finally:
+                self._db.execute(f"PRAGMA max_page_count = {limit}")
+
+    def size_bytes(self) -> int:
+        """Return the room that the events take in the file. Raises StoreError."""
+        pages, free = self._first("PRAGMA page_count"), self._first("PRAGMA freelist_count")
+        assert pages is not None
+        assert free is not None
+        return int(pages[0] - free[0]) * database.PAGE_BYTES
 
     def probe(self) -> None:
         """Find out whether an event would find room, without leaving one. Raises StoreError."""

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from appliance.errors import AlreadyRunning
+from appliance.outbox.reserve import refusal
 
 
 def hold(path: Path) -> int:
@@ -12,8 +13,12 @@ def hold(path: Path) -> int:
 
     Raises:
         AlreadyRunning: another process holds it.
+        StoreError: the file cannot be made now.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)  # on a read-only disk, too
+    except OSError as error:
+        raise refusal(error, f"{path} cannot be opened") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,26 +1,40 @@
 """The station process: reader worker, panel, event key, outbox. No network.
 
 It shows the first screen before it loads the rest, then serves one person after the other. What ``flow.serve``
-passes on is met here: no reader (say so, try again) and nothing durable (say so, take no more cards).
+passes on is met here: no reader (say so, try again) and nothing durable (say so, take no more cards). A disk that is
+full, read-only or failing when the station starts is waited for in the same way: a process that ends and starts again
+would mend nothing, and leave the panel dark.
 """
 
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.config import Settings
-from appliance.errors import CardStationError, ConfigError, NotEnrolled, ReaderUnavailable, StoreError
+from appliance.errors import (
+    CardStationError,
+    ConfigError,
+    NotEnrolled,
+    OutboxDamaged,
+    OutboxFull,
+    OutboxUnavailable,
+    ReaderUnavailable,
+    StoreError,
+)
 from appliance.flow import serve
+from appliance.outbox.reserve import Reserve, shortage
 from appliance.panel.screens import Button, Screen, State
 from appliance.ports import Panel
 from appliance.run import lock
 from appliance.run.core_dumps import forbid_core_dumps
 from appliance.run.notify import SystemdNotifier
 from appliance.run.stop import StopSignal
+from appliance.run.storage import Storage
 
 if TYPE_CHECKING:
     from appliance.run.panel import PanelThread
@@ -38,30 +52,87 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
 
     runtime.mkdir(parents=True, exist_ok=True)
     forbid_core_dumps()
-    stop = StopSignal()
-    held = lock.hold(state / "station.lock") if state.is_dir() else None
-    panel = build_panel(settings.panel, settings.station.language, runtime)
+    start = _Start(state, StopSignal())
+    panel = start.first(lambda: build_panel(settings.panel, settings.station.language, runtime))
     panel.show(Screen(State.STARTING))
     try:
-        parts = build(settings, state, runtime, panel)
+        parts = start.when_possible(panel, lambda: build(settings, state, runtime, panel))
     except CardStationError as error:
         _refuse(panel, error)
         raise
+    if parts is None:
+        panel.close()
+        return 0
     try:
-        Station(parts, stop).run()
+        Station(parts, start.stop, start.short_of).run()
     finally:
         parts.close()
-        if held is not None:
-            os.close(held)
+        start.close()
     return 0
+
+
+class _Start:
+    """Takes the lock and builds the parts, as soon as the disk lets it.
+
+    Args:
+        state: the state directory.
+        stop: ends the waiting.
+    """
+
+    def __init__(self, state: Path, stop: StopSignal) -> None:
+        self.stop, self._state = stop, state
+        self.short_of = ""
+        self._held: int | None = None
+
+    def first(self, build_panel: Callable[[], "PanelThread"]) -> "PanelThread":
+        """Build the panel, unless another station has it. Raises AlreadyRunning, ConfigError."""
+        with suppress(OutboxFull, OutboxUnavailable):  # said when there is a panel
+            self._hold()
+        return build_panel()
+
+    def when_possible(self, panel: "PanelThread", build: Callable[[], "Parts"]) -> "Parts | None":
+        """Build the parts; None where the wait was ended. Raises CardStationError for what no waiting mends."""
+        notifier, is_said = SystemdNotifier(), ""
+        while not self.stop.is_set:
+            try:
+                self._hold()
+                return build()
+            except (OutboxFull, OutboxUnavailable) as error:
+                if self._spend_reserve():
+                    continue
+                if error.code != is_said:
+                    is_said = error.code
+                    _log.error("%s: %s", error.code, error)
+                    panel.show(Screen(State.CANNOT_STORE, code=error.code))
+                    notifier.ready("waiting for the disk")
+                _sleep(RETRY_S[-1], self.stop, notifier)
+        return None
+
+    def close(self) -> None:
+        """Let the next station process begin."""
+        if self._held is not None:
+            os.close(self._held)
+
+    def _hold(self) -> None:
+        if self._held is None and self._state.is_dir():
+            self._held = lock.hold(self._state / "station.lock")
+
+    def _spend_reserve(self) -> bool:
+        """Give the reserve back where the disk is full; say whether that may have made room."""
+        short_of = shortage(self._state)
+        if self.short_of or not short_of or not Reserve(self._state).release():
+            return False
+        self.short_of = short_of
+        return True
 
 
 class Station:
     """Serves people until it is told to stop."""
 
-    def __init__(self, parts: "Parts", stop: StopSignal) -> None:
+    def __init__(self, parts: "Parts", stop: StopSignal, short_of: str = "") -> None:
         self._parts = parts
         self._stop = stop
+        self._storage = Storage(parts.outbox, parts.world.writer, parts.world.clock, short_of)
         self._panel = _Remembering(parts.panel)
         self._world = replace(parts.world, panel=self._panel)
         self._notifier = SystemdNotifier()
@@ -75,7 +146,10 @@ class Station:
         self._notifier.ready(f"serving {self._parts.profile.id}")
         while not self._stop.is_set:
             try:
+                self._storage.keep_reserve()
                 self._serve_one()
+            except OutboxDamaged:
+                raise  # the next start mends it
             except StoreError as error:
                 self._wait_until_durable(error)
         self._notifier.stopping()
@@ -105,11 +179,14 @@ class Station:
     def _wait_until_durable(self, error: StoreError) -> None:
         """Take no card until the database takes a commit again."""
         while not self._stop.is_set:
+            self._storage.note(error)
             self._wait(State.CANNOT_STORE, error, RETRY_S[-1])
             try:
-                self._parts.outbox.probe()
+                self._storage.try_again(error)
                 self._said_s = 0.0
                 self._say("ok")
+            except OutboxDamaged:
+                raise
             except StoreError as still:
                 error = still
             else:

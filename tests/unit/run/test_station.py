@@ -20,8 +20,9 @@ import pytest
 
 from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
-from appliance.errors import CardServiceDown, NoReader, OutboxDamaged, OutboxFull, ReaderUnavailable, SigningError
+from appliance.errors import CardServiceDown, NoReader, OutboxFull, OutboxUnavailable, ReaderUnavailable, SigningError
 from appliance.events.sign import MessageType, Signer
+from appliance.outbox.reserve import Reserve
 from appliance.outbox.store import Outbox
 from appliance.panel.screens import Screen, State
 from appliance.panel.words import Light, Tone
@@ -226,7 +227,7 @@ def test_a_database_that_fails_takes_no_card_until_it_takes_a_commit_again(bench
     bench.database("ALTER TABLE station RENAME TO hidden")()
     who = bench.run(lambda: None, card())
     assert bench.states == [State.IDLE, State.CANNOT_STORE, State.READING, State.ACCEPTED, State.IDLE]
-    assert bench.screens[1].code == OutboxDamaged.code
+    assert bench.screens[1].code == OutboxUnavailable.code
     assert bench.waited_s == [RETRY_S[-1]] * 3
     assert mended == [2]
     assert who.waits == 3, "no card was taken before"
@@ -247,7 +248,8 @@ def test_an_event_that_cannot_be_stored_is_never_shown_as_stored(bench: Bench) -
 
 
 def fill(bench: Bench) -> None:
-    """Let the file grow no more, and leave no room in it for another event."""
+    """Let the file grow no more, and leave no room in it for another event, at a station that has its reserve."""
+    Reserve(bench.stage.folder).keep()
     database = bench.stage.outbox._db
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count = {pages}")
@@ -277,8 +279,22 @@ def test_a_full_outbox_is_said_with_its_own_code(bench: Bench) -> None:
     bench.run(card())
     shown = next(screen for screen in bench.screens if screen.state is State.CANNOT_STORE)
     assert shown.code == "S01"
-    assert len(bench.stage.rows()) == before
+    *earlier, last = bench.stage.rows()
+    assert len(earlier) == before
+    assert last.type == "station.storage_full.v1"
     assert bench.stage.problems() == []
+
+
+def test_that_it_is_full_is_one_event_however_often_it_is_tried_and_started(bench: Bench) -> None:
+    fill(bench)
+    bench.give_up_after(3)
+    bench.run(card())
+    bench.waited_s.clear()
+    bench.run(card())
+    (event,) = [event for event in bench.stage.events() if event["type"] == "station.storage_full.v1"]
+    assert event["data"]["storage"]["short_of"] == "limit"
+    assert event["data"]["storage"]["used_bytes"] > 0
+    assert not (bench.stage.folder / "reserve").exists(), "its room was given back"
 
 
 def test_a_full_outbox_asks_for_no_more_cards(bench: Bench) -> None:

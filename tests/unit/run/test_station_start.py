@@ -26,12 +26,12 @@ CONFIG = (
 )
 
 
-def start(folder: Path, text: str) -> "subprocess.Popen[str]":
-    """Start the real command in ``folder``."""
+def start(folder: Path, text: str, state: Path | None = None) -> "subprocess.Popen[str]":
+    """Start the real command in ``folder``, with its state there or elsewhere."""
     (folder / "station.toml").write_text(text)
     environment = {
         **os.environ,
-        "STATE_DIRECTORY": str(folder),
+        "STATE_DIRECTORY": str(state or folder),
         "RUNTIME_DIRECTORY": str(folder / "run"),
         TRACE_VARIABLE: str(folder / "trace"),
     }
