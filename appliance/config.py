@@ -142,13 +142,12 @@ class Outbox:
     max_age_days: Annotated[
         int,
         Key(
-            "Longest time that an event which the agency has confirmed keeps its sealed part; "
-            "a service may ask for less. Events that are not confirmed are never erased. "
-            "This version does not act on it yet and erases nothing; a later one will.",
-            Whole(1, 90),
+            "Time after which an event that the agency has confirmed leaves the station altogether. Its content "
+            "goes earlier, when its service's retention is over. Events that are not confirmed are never erased.",
+            Whole(1, 365),
             unit="days",
         ),
-    ] = 7
+    ] = 30
 
 
 @dataclass(frozen=True, kw_only=True)

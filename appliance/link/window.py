@@ -66,12 +66,19 @@ class Window:
         """Send again from ``sequence`` on: the agency says that it misses it."""
         self._sent = max(self.through, min(self._sent, sequence - 1))
 
-    def next_after(self, head: int, now_s: float) -> tuple[int, int] | None:
-        """Return (after, limit): publish up to ``limit`` events after sequence number ``after``; None for nothing."""
+    def next_after(self, head: int, now_s: float, floor: int = 0) -> tuple[int, int] | None:
+        """Return (after, limit): publish up to ``limit`` events after sequence number ``after``; None for nothing.
+
+        Args:
+            head: the newest event.
+            now_s: the time.
+            floor: nothing up to this event can be sent any more, also where no receipt covers it.
+        """
         if self._again_at_s is not None and now_s >= self._again_at_s and self.in_flight:
             self._rewind()
             self._patience_s = min(self._patience_s * 2, LONGEST_PATIENCE_S)
-        room = min(self.through + self.size, head) - self._sent
+        self._sent = max(self._sent, floor)
+        room = min(max(self.through, floor) + self.size, head) - self._sent
         if room <= 0 or len(self._waiting) >= self.in_flight or now_s < self._next_at_s:
             return None
         return self._sent, room

@@ -67,6 +67,19 @@ CREATE TABLE document (          -- the link's inbox: newest signed document of 
 INSERT INTO delivery (only) VALUES (1);
 """
 
+_ADDED = """
+CREATE {temp} TABLE receipt (    -- the link's: the first receipt that covered an event
+    chain TEXT NOT NULL,
+    through INTEGER NOT NULL,
+    committed_s INTEGER NOT NULL, -- by the agency's clock, seconds since 1970
+    jws TEXT NOT NULL,
+    PRIMARY KEY (chain, through)
+) WITHOUT ROWID;
+INSERT INTO receipt SELECT id, through, CAST(strftime('%s', received_at) AS INTEGER), receipt
+    FROM chain, delivery WHERE receipt NOT NULL;
+"""
+_ADDED_INDEX = "CREATE INDEX event_whole ON event (sequence) WHERE jws <> '';"
+
 
 def connect(
     path: Path, *, create: bool = False, read_only: bool = False, max_bytes: int = 0, patience_s: float = 10.0
@@ -99,7 +112,7 @@ def connect(
             database.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
             if not read_only:
                 _make_durable(database, max_bytes)
-            _settle(database, create, path)
+            _settle(database, create, path, read_only)
             if not read_only:  # SQLite opens a file that it cannot write as well, and would stay with that
                 database.execute("BEGIN IMMEDIATE")
                 database.execute("ROLLBACK")
@@ -117,7 +130,7 @@ def _make_durable(database: sqlite3.Connection, max_bytes: int) -> None:
         database.execute(f"PRAGMA max_page_count = {max(max_bytes // PAGE_BYTES, 64)}")
 
 
-def _settle(database: sqlite3.Connection, create: bool, path: Path) -> None:
+def _settle(database: sqlite3.Connection, create: bool, path: Path, is_read_only: bool) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version == 0 and create:
         path.chmod(0o660)
@@ -125,6 +138,26 @@ def _settle(database: sqlite3.Connection, create: bool, path: Path) -> None:
         _sync_folder(path.parent)
     elif version != SCHEMA_VERSION:
         raise StoreError(f"{path} holds tables of version {version}; this software knows version {SCHEMA_VERSION}")
+    _add(database, is_read_only)
+
+
+def _add(database: sqlite3.Connection, is_read_only: bool) -> None:
+    """Add what came after the first version; for somebody who only looks, where it cannot be seen from outside."""
+    if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'receipt'").fetchone():
+        return
+    if is_read_only:
+        database.executescript(_ADDED.format(temp="TEMP"))
+        return
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'receipt'").fetchone():
+            for statement in (*_ADDED.format(temp="").split(";\n"), _ADDED_INDEX):
+                database.execute(statement)
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,6 +6,7 @@ all: only a receipt that the agency signed moves ``through``.
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from appliance.errors import NotEnrolled, VerificationError
@@ -22,12 +23,14 @@ class Standing:
         epoch: the agency's epoch in that receipt.
         frozen: why nothing may be sent; None while all is well.
         head: sequence number of the newest event, 0 for none.
+        floor: no event up to this one can be sent: each is covered, or erased since it once was.
     """
 
     through: int
     epoch: int
     frozen: str | None
     head: int
+    floor: int
 
 
 class Delivery:
@@ -55,16 +58,23 @@ class Delivery:
         """Return how far delivery has come. Raises StoreError."""
         with database.translated():
             row = self._db.execute(
-                "SELECT through, epoch, frozen, coalesce((SELECT max(sequence) FROM event), 0) FROM delivery"
+                "SELECT through, epoch, frozen, coalesce((SELECT max(sequence) FROM event), 0), coalesce((SELECT"
+                " min(sequence) - 1 FROM event WHERE jws <> '' AND sequence > through), through) FROM delivery"
             ).fetchone()
         return Standing(*row)
 
     def events(self, after: int, limit: int) -> list[tuple[int, str]]:
-        """Return up to ``limit`` events after sequence number ``after`` as (sequence, JWS), in order."""
+        """Return up to ``limit`` events after ``after`` as (sequence, JWS), in order; none that was erased."""
+        query = "SELECT sequence, jws FROM event WHERE jws <> '' AND sequence > ? ORDER BY sequence LIMIT ?"
         with database.translated():
-            return self._db.execute(
-                "SELECT sequence, jws FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
-            ).fetchall()
+            return self._db.execute(query, (after, limit)).fetchall()
+
+    def first_held(self, missing: list[list[int]]) -> int | None:
+        """Return the first event of the closed ranges ``missing`` that can still be sent."""
+        query = "SELECT min(sequence) FROM event WHERE jws <> '' AND sequence BETWEEN ? AND ?"
+        with database.translated():
+            found = [self._db.execute(query, span).fetchone()[0] for span in missing]
+        return min((sequence for sequence in found if sequence is not None), default=None)
 
     def take_receipt(self, receipt: Receipt, jws: str, received_at: str) -> bool:
         """Take a verified receipt; say whether it moved anything.
@@ -88,7 +98,15 @@ class Delivery:
                 "UPDATE delivery SET through = ?, epoch = ?, receipt = ?, received_at = ?",
                 (receipt.through, receipt.epoch, jws, received_at),
             )
+            self._keep_proof(receipt, jws, _seconds(receipt.committed_at, received_at), through)
         return True
+
+    def _keep_proof(self, receipt: Receipt, jws: str, committed_s: int, through: int) -> None:
+        """Keep a receipt; what it confirms once more after a restore counts as confirmed now."""
+        again = "UPDATE receipt SET committed_s = ? WHERE chain = ? AND through > ? AND through < ?"
+        self._db.execute(again, (committed_s, receipt.chain, through, receipt.through))
+        proof = (receipt.chain, receipt.through, committed_s, jws)
+        self._db.execute("INSERT OR REPLACE INTO receipt VALUES (?, ?, ?, ?)", proof)
 
     def _mismatch(self, receipt: Receipt) -> str | None:
         chain, key = self._db.execute("SELECT id, key FROM chain").fetchone() or (None, None)
@@ -97,6 +115,9 @@ class Delivery:
         if receipt.chain != chain:
             raise VerificationError(f"the receipt is for chain {receipt.chain}, ours is {chain}")
         row = self._db.execute("SELECT hash FROM event WHERE sequence = ?", (receipt.through,)).fetchone()
+        (first,) = self._db.execute("SELECT coalesce(min(sequence), 1) FROM event").fetchone()
+        if row is None and 0 < receipt.through < first:  # covered long ago, and gone: nothing to compare with
+            return None
         own = key if receipt.through == 0 else row[0] if row else None
         if own != receipt.hash:
             return f"a receipt names another hash for event {receipt.through} than ours"
@@ -130,8 +151,8 @@ class Delivery:
         """Return how many events wait for a receipt, and the time of the oldest."""
         with database.translated():
             row: tuple[int, str | None] = self._db.execute(
-                "SELECT count(*), (SELECT time FROM event WHERE sequence = through + 1)"
-                " FROM event, delivery WHERE sequence > through"
+                "SELECT count(*), (SELECT time FROM event WHERE jws <> '' AND sequence > through ORDER BY sequence"
+                " LIMIT 1) FROM event, delivery WHERE jws <> '' AND sequence > through"
             ).fetchone()
         return row
 
@@ -140,3 +161,11 @@ class Delivery:
         query = "SELECT verdict, count(*) FROM event WHERE time BETWEEN ? AND ? AND verdict NOT NULL GROUP BY verdict"
         with database.translated():
             return dict(self._db.execute(query, (day, day + "~")))
+
+
+def _seconds(committed_at: str, received_at: str) -> int:
+    """Return when the agency committed, in seconds since 1970; when the receipt came, where it does not say."""
+    try:
+        return int(datetime.fromisoformat(committed_at).timestamp())
+    except (ValueError, OverflowError):
+        return int(datetime.fromisoformat(received_at).timestamp())

@@ -17,7 +17,7 @@ from appliance.errors import NotEnrolled, OutboxUnavailable, StoreError
 from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import unverified_payload
 from appliance.events.ulid import new_ulid
-from appliance.outbox import database
+from appliance.outbox import database, retention
 from appliance.ports import Attendance, Moment
 
 DATABASE_NAME = "station.db"
@@ -38,7 +38,7 @@ class Row:
         type: CloudEvents type.
         time: of the event, RFC 3339.
         hash: of the JWS.
-        jws: the event.
+        jws: the event; empty, as are type and time, where its content was erased after a receipt.
         covered: a receipt of the agency covers it.
     """
 
@@ -49,6 +49,11 @@ class Row:
     hash: str
     jws: str
     covered: bool
+
+    @property
+    def is_erased(self) -> bool:
+        """Say whether only sequence number and hash are left."""
+        return not self.jws
 
 
 class Outbox:
@@ -189,8 +194,7 @@ class Outbox:
         with database.transaction(self._db):
             self._db.execute("DELETE FROM visit")
             self._db.execute("INSERT OR REPLACE INTO day VALUES (1, ?, ?)", (day, salt))
-        with database.translated():
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the old secret lies in the log, too
+        retention.fold_log(self._db)  # the old secret lies in the log, too
         return salt
 
     def last_visit(self, subject: bytes) -> Attendance | None:
@@ -234,13 +238,29 @@ class Outbox:
         row = self._first(_ROW + " WHERE sequence = ?", sequence)
         return _row(row, self._through()) if row else None
 
+    def receipts(self) -> list[str]:
+        """Return every receipt that is kept for this chain, as the agency signed them."""
+        with database.translated():
+            found = self._db.execute("SELECT jws FROM receipt WHERE chain = (SELECT id FROM chain) ORDER BY through")
+            return [jws for (jws,) in found]
+
+    def receipt_of(self, row: Row) -> str | None:
+        """Return the first receipt that covers ``row``, as the agency signed it; None where none does."""
+        query = "SELECT jws FROM receipt WHERE chain = ? AND through >= ? ORDER BY through LIMIT 1"
+        found = self._first(query, row.chain, row.sequence)
+        return found[0] if found else None
+
+    def sweep(self, now: datetime, content_days: int, row_days: int) -> int:
+        """Erase the next rows whose time is over; see ``retention.sweep``. Raises StoreError."""
+        return retention.sweep(self._db, now, content_days, row_days)
+
     def status(self) -> dict[str, Any]:
         """Return how things stand: the station's last word, the backlog and the last receipt."""
         state = self._first("SELECT state FROM station")
         delivery = self._first("SELECT through, epoch, received_at, frozen FROM delivery")
         assert delivery is not None
         through, epoch, received_at, frozen = delivery
-        backlog = self._first("SELECT count(*), min(time) FROM event WHERE sequence > ?", through)
+        backlog = self._first("SELECT count(*), min(time) FROM event WHERE jws <> '' AND sequence > ?", through)
         assert backlog is not None
         receipt = {"through": through, "epoch": epoch, "received_at": received_at} if received_at else None
         return {

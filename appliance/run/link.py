@@ -114,8 +114,9 @@ class Link:
             if receipt and receipt.through == standing.through and not standing.frozen:
                 self._alarms.discard("nobody_listens")
                 self._window.received(standing.through, receipt.window, receipt.min_gap_ms, time.monotonic())
-                if receipt.missing and not message.is_retained:
-                    self._window.resend_from(receipt.missing[0][0])
+                missed = None if message.is_retained else self._delivery.first_held(receipt.missing)
+                if missed is not None:
+                    self._window.resend_from(missed)
             if standing.frozen:
                 _log.error("the queue is frozen: %s", standing.frozen)
         elif message.topic.startswith(f"{self._prefix}document/"):
@@ -125,7 +126,9 @@ class Link:
 
     def _publish(self) -> int:
         standing = self._delivery.standing()
-        while not standing.frozen and (span := self._window.next_after(standing.head, time.monotonic())):
+        while not standing.frozen and (
+            span := self._window.next_after(standing.head, time.monotonic(), standing.floor)
+        ):
             after, limit = span
             bundle = _bundle(self._delivery.events(after, min(limit, MAX_BUNDLE_EVENTS)))
             if not bundle:
@@ -179,11 +182,11 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
 
 
 def _bundle(events: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Return the first events that fit into one message."""
+    """Return the first events that fit into one message and follow each other."""
     size_bytes, bundle = -1, list[tuple[int, str]]()
     for sequence, jws in events:
         size_bytes += len(jws) + 1
-        if bundle and size_bytes > MAX_BUNDLE_BYTES:
+        if bundle and (size_bytes > MAX_BUNDLE_BYTES or sequence != bundle[-1][0] + 1):
             break
         bundle.append((sequence, jws))
     return bundle

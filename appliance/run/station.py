@@ -35,6 +35,7 @@ from appliance.run.core_dumps import forbid_core_dumps
 from appliance.run.notify import SystemdNotifier
 from appliance.run.stop import StopSignal
 from appliance.run.storage import Storage
+from appliance.run.sweep import Sweep
 
 if TYPE_CHECKING:
     from appliance.run.panel import PanelThread
@@ -133,6 +134,7 @@ class Station:
         self._parts = parts
         self._stop = stop
         self._storage = Storage(parts.outbox, parts.world.writer, parts.world.clock, short_of)
+        self._sweep = Sweep(parts.outbox, parts.world.clock, parts.profile.retention_days, parts.max_age_days)
         self._panel = _Remembering(parts.panel)
         self._world = replace(parts.world, panel=self._panel)
         self._notifier = SystemdNotifier()
@@ -167,6 +169,8 @@ class Station:
         self._failures = 0
         self._notifier.alive()
         self._say("ok")
+        if self._panel.last is not None and self._panel.last.state is State.IDLE:  # no card is in
+            self._sweep.turn()
         return not self._stop.is_set
 
     def _wait(self, state: State, error: CardStationError, wait_s: float) -> None:
@@ -182,6 +186,8 @@ class Station:
             self._storage.note(error)
             self._wait(State.CANNOT_STORE, error, RETRY_S[-1])
             try:
+                with suppress(OutboxFull):  # what may go by now makes room
+                    self._sweep.turn()
                 self._storage.try_again(error)
                 self._said_s = 0.0
                 self._say("ok")

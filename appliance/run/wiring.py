@@ -43,13 +43,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """What the station process holds."""
+    """What the station process holds; ``max_age_days`` is how long the row of a confirmed event stays, 0 for ever."""
 
     world: World
     profile: Profile
     outbox: Outbox
     panel: PanelThread
     reader: WorkerReader
+    max_age_days: int = 0
 
     def state(self, reader: str) -> dict[str, Any]:
         """Return what the station says of itself, without times.
@@ -163,7 +164,7 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
         ),
         roster=RosterSource(outbox, lambda: live.now().signatures, settings.station.id),
     )
-    return Parts(world, profile, outbox, panel, reader)
+    return Parts(world, profile, outbox, panel, reader, settings.outbox.max_age_days)
 
 
 def _clock() -> Clock:

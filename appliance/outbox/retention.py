@@ -1,0 +1,75 @@
+"""What leaves the station once the agency has it, and when.
+
+An event that a receipt covers keeps its content for the service's retention, counted from the time at which the agency
+says that it committed. Then its row is *erased*: only sequence number and hash stay, and the receipt that covers it.
+Rows that are older still go altogether, but for those that the chain and the next receipt are compared with. An event
+that no receipt covers is never touched, nor is any while the queue is frozen.
+
+``secure_delete`` overwrites what is freed, and the log is folded in afterwards, or the content would still lie there.
+"""
+
+import sqlite3
+from datetime import datetime, timedelta
+
+from appliance.outbox import database
+
+BATCH_ROWS = 100
+
+_DUE = "SELECT coalesce(max(through), 0) FROM receipt WHERE chain = ? AND through <= ? AND committed_s <= ?"
+_ERASE = (
+    "UPDATE event SET jws = '', type = '', verdict = NULL, time = '' WHERE sequence IN"
+    " (SELECT sequence FROM event WHERE jws <> '' AND sequence <= ? ORDER BY sequence LIMIT ?)"
+)
+_DELETE = (
+    "DELETE FROM event WHERE sequence IN (SELECT sequence FROM event WHERE sequence <= ? ORDER BY sequence LIMIT ?)"
+)
+_PRUNE = "DELETE FROM receipt WHERE chain = ? AND through < (SELECT min(sequence) FROM event)"
+
+
+def sweep(connection: sqlite3.Connection, now: datetime, content_days: int, row_days: int) -> int:
+    """Erase and delete the next rows that are due; return how many, 0 where none is left.
+
+    Args:
+        connection: the state database.
+        now: the time, which must be sure.
+        content_days: how long the content stays after its receipt.
+        row_days: how long the row stays after its receipt.
+
+    Raises:
+        StoreError: it cannot be written now.
+    """
+    with database.translated():
+        standing = connection.execute("SELECT id, through FROM chain, delivery WHERE frozen IS NULL").fetchone()
+        if standing is None:
+            return 0
+        chain, through = standing
+        erase_to = _due(connection, chain, through, now - timedelta(days=min(content_days, row_days)))
+        delete_to = min(_due(connection, chain, through, now - timedelta(days=row_days)), through - 1)
+        if not _has_rows(connection, erase_to, delete_to):
+            return 0
+    with database.transaction(connection):
+        changed = connection.execute(_ERASE, (erase_to, BATCH_ROWS)).rowcount
+        changed += connection.execute(_DELETE, (delete_to, BATCH_ROWS)).rowcount
+        connection.execute(_PRUNE, (chain,))
+    fold_log(connection)
+    return changed
+
+
+def fold_log(connection: sqlite3.Connection) -> None:
+    """Empty the write-ahead log, which still holds what was erased; a reader in the way leaves it to the next time."""
+    with database.translated():
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _due(connection: sqlite3.Connection, chain: str, through: int, before: datetime) -> int:
+    """Return up to which event receipts of before ``before`` reach."""
+    row = connection.execute(_DUE, (chain, through, int(before.timestamp()))).fetchone()
+    return int(row[0])
+
+
+def _has_rows(connection: sqlite3.Connection, erase_to: int, delete_to: int) -> bool:
+    query = (
+        "SELECT EXISTS (SELECT 1 FROM event WHERE jws <> '' AND sequence <= ?)"
+        " OR EXISTS (SELECT 1 FROM event WHERE sequence <= ?)"
+    )
+    return bool(connection.execute(query, (erase_to, delete_to)).fetchone()[0])
