@@ -38,14 +38,17 @@ class Inbox:
         return [f"{self._prefix}receipt", f"{self._prefix}document/#"]
 
     def take_receipt(self, payload: bytes, now: datetime) -> Receipt | None:
-        """Verify a receipt and move the queue; return it where it is genuine and fits our chain."""
+        """Verify a receipt and move the queue; return it where it is genuine and for our chain.
+
+        One for a chain of before, which a damaged file held, only takes out what was saved of it.
+        """
         try:
             receipt = Receipt.open(_text(payload), self._agency.signatures, self._station)
             self._delivery.take_receipt(receipt, _text(payload), now.isoformat(timespec="seconds"))
         except VerificationError as error:
             self._refuse("bad_receipt", "receipt", error)
             return None
-        return receipt
+        return receipt if self._delivery.is_current(receipt.chain) else None
 
     def take_document(self, topic: str, payload: bytes) -> bool:
         """Verify a document and keep it; say whether it was taken up."""

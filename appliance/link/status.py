@@ -44,6 +44,8 @@ def status(delivery: Delivery, boot: int, now: datetime, monotonic_s: float, ala
     frozen = delivery.standing().frozen
     if frozen:
         said["state"], alarms = "degraded", alarms | {"queue_frozen"}
+    if delivery.is_damage_kept():
+        alarms = alarms | {"chain_broken"}
     count, oldest = delivery.backlog()
     receipt = delivery.last_receipt()
     age_s = max(0, int((now - datetime.fromisoformat(oldest)).total_seconds())) if oldest else None

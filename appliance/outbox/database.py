@@ -75,6 +75,18 @@ CREATE {temp} TABLE receipt (    -- the link's: the first receipt that covered a
     jws TEXT NOT NULL,
     PRIMARY KEY (chain, through)
 ) WITHOUT ROWID;
+CREATE {temp} TABLE salvaged (   -- events of an earlier chain out of a damaged file, until they are covered
+    chain TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    jws TEXT NOT NULL,
+    PRIMARY KEY (chain, sequence)
+) WITHOUT ROWID;
+CREATE {temp} TABLE damage (     -- one row for each damaged file that was set aside
+    folder TEXT PRIMARY KEY,
+    at TEXT NOT NULL,
+    chain TEXT                   -- which it held, where that is known
+) WITHOUT ROWID;
 INSERT INTO receipt SELECT id, through, CAST(strftime('%s', received_at) AS INTEGER), receipt
     FROM chain, delivery WHERE receipt NOT NULL;
 """
@@ -135,7 +147,7 @@ def _settle(database: sqlite3.Connection, create: bool, path: Path, is_read_only
     if version == 0 and create:
         path.chmod(0o660)
         database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     elif version != SCHEMA_VERSION:
         raise StoreError(f"{path} holds tables of version {version}; this software knows version {SCHEMA_VERSION}")
     _add(database, is_read_only)
@@ -160,7 +172,8 @@ def _add(database: sqlite3.Connection, is_read_only: bool) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Force the names in ``folder`` to the disk. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -189,6 +202,8 @@ def translated() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _meaning(error) from None
+    except UnicodeDecodeError:
+        raise OutboxDamaged("the state database is damaged: it holds a text that is none") from None
 
 
 def _meaning(error: sqlite3.Error) -> StoreError:

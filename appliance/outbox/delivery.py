@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from appliance.errors import NotEnrolled, VerificationError
+from appliance.errors import NotEnrolled, OutboxUnavailable, VerificationError
 from appliance.events.receipt import Receipt
 from appliance.outbox import database
+from appliance.outbox.salvage import Place
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,23 @@ class Standing:
 class Delivery:
     """Reads events to send and takes receipts."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
+        self._path, self._file = path, _identity(path)
 
     @classmethod
     def open(cls, path: Path) -> "Delivery":
         """Open the state database. Raises StoreError."""
-        return cls(database.connect(path))
+        return cls(database.connect(path), path)
+
+    def check_place(self) -> None:
+        """Make sure that the file is still the one that was opened: a damaged one is replaced by the station.
+
+        Raises:
+            OutboxUnavailable: it is not.
+        """
+        if _identity(self._path) != self._file:
+            raise OutboxUnavailable(f"another file took the place of {self._path}")
 
     def close(self) -> None:
         """Close the file."""
@@ -88,6 +99,8 @@ class Delivery:
         """
         with database.transaction(self._db):
             through, epoch, frozen = self._db.execute("SELECT through, epoch, frozen FROM delivery").fetchone()
+            if self._is_former(receipt.chain):
+                return self._cover_salvaged(receipt)
             reason = self._mismatch(receipt)
             if reason is not None:
                 self._db.execute("UPDATE delivery SET frozen = ?", (reason,))
@@ -107,6 +120,37 @@ class Delivery:
         self._db.execute(again, (committed_s, receipt.chain, through, receipt.through))
         proof = (receipt.chain, receipt.through, committed_s, jws)
         self._db.execute("INSERT OR REPLACE INTO receipt VALUES (?, ?, ?, ?)", proof)
+
+    def is_current(self, chain: str) -> bool:
+        """Say whether ``chain`` is the one that this station writes."""
+        with database.translated():
+            return self._db.execute("SELECT 1 FROM chain WHERE id = ?", (chain,)).fetchone() is not None
+
+    def salvaged(self, after: Place, limit: int) -> list[tuple[Place, str]]:
+        """Return up to ``limit`` events of earlier chains after ``after`` as (place, JWS), in order."""
+        query = "SELECT chain, sequence, jws FROM salvaged WHERE (chain, sequence) > (?, ?) ORDER BY 1, 2 LIMIT ?"
+        with database.translated():
+            return [((chain, number), jws) for chain, number, jws in self._db.execute(query, (*after, limit))]
+
+    def is_damage_kept(self) -> bool:
+        """Say whether a damaged database lies beside, which a person has to look at."""
+        with database.translated():
+            return self._db.execute("SELECT 1 FROM damage").fetchone() is not None
+
+    def _is_former(self, chain: str) -> bool:
+        """Say whether a damaged file held ``chain``, as far as that is known."""
+        query = (
+            "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM chain WHERE id = ?1) AND (EXISTS (SELECT 1 FROM salvaged WHERE"
+            " chain = ?1) OR EXISTS (SELECT 1 FROM damage WHERE coalesce(chain, ?1) = ?1))"
+        )
+        return self._db.execute(query, (chain,)).fetchone() is not None
+
+    def _cover_salvaged(self, receipt: Receipt) -> bool:
+        place = (receipt.chain, receipt.through)
+        row = self._db.execute("SELECT hash FROM salvaged WHERE chain = ? AND sequence = ?", place).fetchone()
+        if row is not None and row[0] != receipt.hash:
+            raise VerificationError(f"the receipt names another hash for event {receipt.through} of an earlier chain")
+        return self._db.execute("DELETE FROM salvaged WHERE chain = ? AND sequence <= ?", place).rowcount > 0
 
     def _mismatch(self, receipt: Receipt) -> str | None:
         chain, key = self._db.execute("SELECT id, key FROM chain").fetchone() or (None, None)
@@ -169,3 +213,12 @@ def _seconds(committed_at: str, received_at: str) -> int:
         return int(datetime.fromisoformat(committed_at).timestamp())
     except (ValueError, OverflowError):
         return int(datetime.fromisoformat(received_at).timestamp())
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from another of the same name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -17,7 +17,8 @@ from appliance.errors import NotEnrolled, OutboxUnavailable, StoreError
 from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import unverified_payload
 from appliance.events.ulid import new_ulid
-from appliance.outbox import database, retention
+from appliance.outbox import adopt, database, retention
+from appliance.outbox.salvage import Wreck
 from appliance.ports import Attendance, Moment
 
 DATABASE_NAME = "station.db"
@@ -126,6 +127,11 @@ class Outbox:
                 self._remember(visit, position.sequence)
         self._on_append()
         return position.sequence
+
+    def adopt(self, wreck: Wreck, folder: str, at: datetime) -> None:
+        """Take over what a damaged database left, which lies in ``folder`` now. Raises StoreError."""
+        with database.transaction(self._db):
+            adopt.adopt(self._db, wreck, folder, at)
 
     def append_beyond_limit(self, build: Callable[[Position], str]) -> int:
         """As ``append``, with a few pages more than the file may have: for the event which says that it is full."""

@@ -9,16 +9,20 @@ import logging
 import os
 import select
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from appliance.config import Settings
+from appliance.errors import OutboxDamaged, OutboxFull, OutboxUnavailable
 from appliance.events import strict_json
 from appliance.events.sign import KeySet
 from appliance.hardware.clock import THAI_TIME
 from appliance.link import status as link_status
 from appliance.link.inbox import Inbox
+from appliance.link.leftovers import Leftovers
 from appliance.link.mqtt import (
     NO_MATCHING_SUBSCRIBERS,
     SESSION_TAKEN_OVER,
@@ -31,6 +35,8 @@ from appliance.link.mqtt import (
     Received,
 )
 from appliance.link.window import Window
+from appliance.outbox import mend
+from appliance.outbox.check import suspect
 from appliance.outbox.delivery import Delivery
 from appliance.outbox.store import DATABASE_NAME
 from appliance.papers import agency_keys
@@ -57,6 +63,7 @@ class Link:
         will = (f"{self._prefix}status", link_status.will(self._boot, _now()))
         self._line = MqttLine(_address(settings, state), will, ear.wake)
         self._window = Window(through=self._delivery.standing().through)
+        self._leftovers = Leftovers(self._delivery)
         self._alarms: set[str] = set()
         self._said: dict[str, Any] = {}
         self._say_at_s = 0.0
@@ -75,6 +82,7 @@ class Link:
 
     def turn(self) -> float:
         """Do what there is to do; return how long to wait at most. Raises StoreError, RuntimeError."""
+        self._delivery.check_place()
         for happening in self._line.take():
             self._take(happening)
         if not self._line.is_alive():
@@ -90,6 +98,7 @@ class Link:
                 self._alarms.discard("not_authorised")
                 self._line.subscribe(self._inbox.topics())
                 self._window.connected(in_flight)
+                self._leftovers.connected()
                 self._said = {}
             case Disconnected(reason, words):
                 _log.warning("not connected: %s", words)
@@ -103,7 +112,7 @@ class Link:
     def _acknowledged(self, mid: int, reason: int) -> None:
         is_refused = reason >= 0x80
         is_taken = reason != NO_MATCHING_SUBSCRIBERS and not is_refused
-        is_of_events = self._window.acknowledged(mid, is_taken, time.monotonic())
+        is_of_events = self._window.acknowledged(mid, is_taken, time.monotonic()) or self._leftovers.acknowledged(mid)
         self._alarm_if(is_refused, "not_authorised")
         self._alarm_if(is_of_events and not is_taken and not is_refused, "nobody_listens")
 
@@ -138,7 +147,17 @@ class Link:
             if mid is None:
                 break
             self._window.published(bundle[-1][0], mid, time.monotonic())
+        if standing.through == standing.head and not standing.frozen and self._window.in_flight:
+            self._publish_leftovers()
         return standing.head
+
+    def _publish_leftovers(self) -> None:
+        found = self._leftovers.next_bundle(MAX_BUNDLE_EVENTS, time.monotonic())
+        bundle = _bundle([(place[1], jws) for place, jws in found])
+        if bundle:
+            mid = self._line.publish(f"{self._prefix}event", "\n".join(jws for _, jws in bundle).encode())
+            if mid is not None:
+                self._leftovers.published(found[len(bundle) - 1][0], mid, time.monotonic())
 
     def _say(self) -> None:
         now_s = time.monotonic()
@@ -165,20 +184,58 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
     held = lock.hold(state / "link.lock") if state.is_dir() else None
     ear = Ear(runtime)
     notifier = SystemdNotifier()
-    link = Link(settings, state, ear)
     stop = StopSignal(ear.wake)
-    link.start()
-    notifier.ready("started")
+    link = _when_possible(state, lambda: Link(settings, state, ear), ear, stop, notifier)
+    if link is not None:
+        link.start()
+        notifier.ready("started")
+        _run(link, state, ear, stop, notifier)
+    if held is not None:
+        os.close(held)
+    return 0
+
+
+def _run(link: Link, state: Path, ear: Ear, stop: StopSignal, notifier: SystemdNotifier) -> None:
     while not stop.is_set:
-        wait_s = link.turn()
+        try:
+            wait_s = link.turn()
+        except OutboxDamaged:
+            _tell_station(state)
+            raise
         notifier.alive()
         select.select(ear.filenos(), [], [], wait_s)
         ear.drain()
     notifier.stopping()
     link.stop()
-    if held is not None:
-        os.close(held)
-    return 0
+
+
+def _when_possible(
+    state: Path, start: Callable[[], Link], ear: Ear, stop: StopSignal, notifier: SystemdNotifier
+) -> Link | None:
+    """Return the link; while the database cannot be used, wait: a new process would only meet the same again."""
+    is_said = ""
+    while not stop.is_set:
+        try:
+            if mend.is_between(state):
+                raise OutboxUnavailable("the station is replacing a damaged database")
+            return start()
+        except (OutboxFull, OutboxUnavailable, OutboxDamaged) as error:
+            if isinstance(error, OutboxDamaged):
+                _tell_station(state)
+            if error.code != is_said:
+                _log.error("%s: %s", error.code, error)
+                notifier.ready("waiting for the state database")
+                is_said = error.code
+            notifier.alive()
+            select.select(ear.filenos(), [], [], STATUS_EVERY_S)
+            ear.drain()
+    return None
+
+
+def _tell_station(state: Path) -> None:
+    """Leave word that there is damage; only the station may set the file aside."""
+    with suppress(OSError):
+        suspect(state).touch()
 
 
 def _bundle(events: list[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -5,6 +5,8 @@ Only a clock that is sure says how old a receipt is: on any other, everything st
 
 import logging
 
+from appliance.errors import OutboxDamaged
+from appliance.outbox.check import suspect
 from appliance.outbox.store import Outbox
 from appliance.ports import Clock
 
@@ -27,12 +29,22 @@ class Sweep:
     def __init__(self, outbox: Outbox, clock: Clock, content_days: int, row_days: int) -> None:
         self._outbox, self._clock = outbox, clock
         self._content_days, self._row_days = content_days, row_days or 36_500
+        self._suspect = suspect(outbox.path.parent)
         self._next_s = clock.now().monotonic_s + FIRST_S
 
     def turn(self) -> int:
-        """Do one batch where one is due; return how many rows were erased or deleted. Raises StoreError."""
+        """Do one batch where one is due; return how many rows were erased or deleted.
+
+        Raises:
+            OutboxDamaged: the link met damage; the next start looks at all of it.
+            StoreError: the database cannot be written now.
+        """
         now = self._clock.now()
-        if now.monotonic_s < self._next_s or not now.is_sure:
+        if now.monotonic_s < self._next_s:
+            return 0
+        if self._suspect.exists():
+            raise OutboxDamaged("the link met damage in the state database")
+        if not now.is_sure:
             return 0
         changed = self._outbox.sweep(now.time, self._content_days, self._row_days)
         if changed:

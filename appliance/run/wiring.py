@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -32,6 +32,7 @@ from appliance.run.live_keys import LiveKeys, LiveRecipients
 from appliance.run.nudge import Nudge
 from appliance.run.panel import PanelThread
 from appliance.run.reader import WorkerReader
+from appliance.run.repair import make_sound
 from appliance.services.profile import Profile, parse, shipped
 
 SIMULATED_CLOCK = "CARD_STATION_SIMULATED_CLOCK"
@@ -148,6 +149,9 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     keys = agency_keys(state)
     signer = event_signer(state)
     profile = _profile(settings.service.id)
+    origin = Origin(settings.station.agency, settings.station.id, __version__)
+    writer, clock = EventWriter(origin, signer, sealing_keys(keys)), _clock()
+    make_sound(state, writer, clock, KeySet(keys))
     outbox = Outbox.open(state / DATABASE_NAME, max_bytes=settings.outbox.max_bytes, on_append=Nudge(runtime))
     outbox.head()  # a station without a chain must not look ready
     live = LiveKeys(outbox, keys, settings.station.id)
@@ -157,11 +161,9 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     world = World(
         reader=reader,
         panel=panel,
-        clock=_clock(),
+        clock=clock,
         outbox=outbox,
-        writer=EventWriter(
-            Origin(settings.station.agency, settings.station.id, __version__), signer, LiveRecipients(live)
-        ),
+        writer=replace(writer, recipients=LiveRecipients(live)),
         roster=RosterSource(outbox, lambda: live.now().signatures, settings.station.id),
     )
     return Parts(world, profile, outbox, panel, reader, settings.outbox.max_age_days)

@@ -214,7 +214,8 @@ def before_this_version(station: Kept) -> None:
     station.delivery.close()
     station.outbox.close()
     with closing(sqlite3.connect(station.path)) as old, old:
-        old.execute("DROP TABLE receipt")
+        for table in ("receipt", "salvaged", "damage"):
+            old.execute(f"DROP TABLE {table}")
         old.execute("DROP INDEX event_whole")
 
 

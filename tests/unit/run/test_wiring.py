@@ -13,7 +13,7 @@ import pytest
 
 from appliance import config
 from appliance.cards.thai_id import Field
-from appliance.errors import CardStationError, ConfigError, NotEnrolled, OutboxDamaged, SigningError
+from appliance.errors import CardStationError, ConfigError, NotEnrolled, SigningError
 from appliance.events.document import Document
 from appliance.events.roster import roster_body
 from appliance.events.sign import KeySet, Signer
@@ -249,7 +249,6 @@ def test_a_database_without_a_chain_is_not_enrolled(state: Path, tmp_path: Path,
         (AGENCY_KEYS, b"{}", ConfigError),
         (EVENT_KEY, b"no json", SigningError),
         (EVENT_KEY, b'{"kty": "OKP"}', SigningError),
-        (Path(DATABASE_NAME), b"no database" * 1000, OutboxDamaged),
     ],
 )
 def test_a_damaged_paper_is_said_by_its_family(
@@ -258,6 +257,17 @@ def test_a_damaged_paper_is_said_by_its_family(
     (state / paper).write_bytes(content)
     with pytest.raises(error):
         build(settings(), state, tmp_path, panel)
+
+
+def test_a_database_that_is_none_is_set_aside_and_the_station_starts_all_the_same(
+    state: Path, tmp_path: Path, panel: PanelThread
+) -> None:
+    (state / DATABASE_NAME).write_bytes(b"no database" * 1000)
+    parts = build(settings(), state, tmp_path, panel)
+    assert [row.type for row in parts.outbox.rows()] == ["chain.broken.v1"]
+    parts.close()
+    (folder,) = (state / "damaged").iterdir()
+    assert (folder / DATABASE_NAME).read_bytes() == b"no database" * 1000
 
 
 @pytest.mark.parametrize("keys", [5, None, "keys", ["key"], [{"kty": "none"}], [{"use": "sig"}]])

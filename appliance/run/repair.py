@@ -1,0 +1,51 @@
+"""Before the station opens its database: is it sound? If not, it is set aside and a new chain begins by itself."""
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import OutboxDamaged
+from appliance.events.chain import Position
+from appliance.events.sign import KeySet
+from appliance.events.writer import EventWriter
+from appliance.outbox import mend
+from appliance.outbox.check import check, suspect
+from appliance.outbox.store import DATABASE_NAME
+from appliance.ports import Clock
+
+_log = logging.getLogger(__name__)
+
+
+def make_sound(state: Path, writer: EventWriter, clock: Clock, agency: KeySet) -> None:
+    """Leave a database behind that can be written to, unless there never was one.
+
+    Raises:
+        StoreError: the disk does not let it be read or replaced now.
+    """
+    if not mend.is_between(state):
+        path = state / DATABASE_NAME
+        if not path.exists() or _is_sound(path):
+            return
+        mend.set_aside(state, clock.now().time)
+    own = KeySet([writer.signer.public("event")])
+    mend.begin_anew(state, mend.Keys(own, writer.signer.kid, agency), clock.now().time, _builder(writer, clock))
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        check(path)
+    except OutboxDamaged as error:
+        _log.error("%s: %s; it is set aside", error.code, error)
+        return False
+    with suppress(OSError):
+        suspect(path.parent).unlink(missing_ok=True)
+    return True
+
+
+def _builder(writer: EventWriter, clock: Clock) -> mend.Build:
+    def build(position: Position, broken: dict[str, Any]) -> str:
+        at = clock.now()
+        return writer.station(position, mend.EVENT, at.time, {"clock": at.as_data(), "broken": broken})
+
+    return build
