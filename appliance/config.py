@@ -62,6 +62,13 @@ class Display(StrEnum):
     NONE = "none"
 
 
+class Protocol(StrEnum):
+    """The version of MQTT that the broker is spoken to in."""
+
+    MQTT_5 = "5"
+    MQTT_3_1_1 = "3.1.1"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Station:
     """Who this station is."""
@@ -125,6 +132,10 @@ class Link:
     certificate: Annotated[Path, Key("Certificate of this station, PEM.", FilePath())] = Path("tls/station.pem")
     key: Annotated[Path, Key("Private key of that certificate, PEM.", FilePath())] = Path("tls/station.key")
     keepalive_s: Annotated[int, Key("Longest silence on the line.", Whole(5, 600), unit="seconds")] = 30
+    protocol: Annotated[
+        Protocol,
+        Key("Version of MQTT. 3.1.1 is for brokers that know no 5; they give no reasons.", Choice(Protocol)),
+    ] = Protocol.MQTT_5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -204,6 +204,42 @@ class DeliveryError(CardStationError):
     code = "D00"
 
 
+class NotAuthorised(DeliveryError):
+    """The broker does not take this station's certificate, its name, or one of its topics."""
+
+    code = "D01"
+
+
+class BrokerBusy(DeliveryError):
+    """The broker has no room or no time for this station now."""
+
+    code = "D02"
+
+
+class SessionTakenOver(DeliveryError):
+    """Another client came with this station's certificate, and the broker put this one out."""
+
+    code = "D03"
+
+
+class MessageTooLarge(DeliveryError):
+    """The broker does not take a message of this size."""
+
+    code = "D04"
+
+
+class WrongProtocol(DeliveryError):
+    """The broker does not speak the version of MQTT that ``[link] protocol`` names, or does not follow it."""
+
+    code = "D05"
+
+
+class BrokerRefuses(DeliveryError):
+    """The broker refused for a reason that has no code of its own here; the log has its words."""
+
+    code = "D06"
+
+
 class VerificationError(CardStationError):
     """A signature, a hash, a schema or a claim does not hold: use nothing of this document."""
 

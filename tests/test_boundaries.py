@@ -48,7 +48,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "gpiozero": ("appliance.hardware.gpio",),
     "gpiozero.pins.mock": ("appliance.simulate.panel",),
     "PIL": ("appliance.panel", "appliance.hardware.oled", "appliance.run.panel", "appliance.simulate"),
-    "paho": ("appliance.link.mqtt", "agency.broker.client"),
+    "paho": ("appliance.link.mqtt", "appliance.link.bounded_client", "agency.broker.client"),
     "joserfc": ("appliance.events",),
     "fastjsonschema": ("appliance.events.schema",),
     "cryptography": ("appliance.link.certificates", "agency.desk"),
@@ -60,7 +60,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("appliance.outbox", "agency.store"),
     "socket": ("appliance.run", "appliance.simulate", "agency"),
     "subprocess": ("appliance.run", "appliance.simulate", "agency"),
-    "ssl": ("appliance.link.mqtt", "appliance.link.handshake", "agency.broker"),
+    "ssl": ("appliance.link.address", "appliance.link.handshake", "agency.broker"),
 }
 
 MAX_LINES = 300

@@ -12,7 +12,7 @@ import time
 from enum import Enum, auto
 from typing import Any
 
-from appliance.link.mqtt import Address, tls_context
+from appliance.link.address import Address, tls_context
 
 _MOMENT_S = 1.0
 _EXPIRED = 10

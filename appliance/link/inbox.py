@@ -1,6 +1,11 @@
-"""What the agency sends down: receipts and documents. Everything is verified before any of it is used."""
+"""What the agency sends down: receipts and documents. Everything is verified before any of it is used.
+
+Commands are not known to this version. One that the broker retained is never acted on by any: whoever can publish
+could else have it carried out anew at every connection.
+"""
 
 import logging
+from collections import Counter
 from datetime import datetime
 
 from appliance.errors import VerificationError
@@ -29,13 +34,14 @@ class Inbox:
         self._station = station
         self._agency = AgencyKeys(0, keys, ())
         self._delivery = delivery
+        self._refused: Counter[str] = Counter()
         self.alarms: set[str] = set()
         if held := delivery.document("keys"):
             self._follow(held)
 
     def topics(self) -> list[str]:
         """Return what to subscribe to."""
-        return [f"{self._prefix}receipt", f"{self._prefix}document/#"]
+        return [f"{self._prefix}receipt", f"{self._prefix}document/#", f"{self._prefix}command"]
 
     def take_receipt(self, payload: bytes, now: datetime) -> Receipt | None:
         """Verify a receipt and move the queue; return it where it is genuine and for our chain.
@@ -91,9 +97,24 @@ class Inbox:
             return False
         return True
 
+    def take_command(self, is_retained: bool) -> None:
+        """Ignore a command, and report one that was retained."""
+        if is_retained:
+            self._note("retained_command", "ignored a retained command")
+        else:
+            self._note("", "ignored a command: this version knows none")
+
     def _refuse(self, alarm: str, what: str, error: VerificationError) -> None:
-        self.alarms.add(alarm)
-        _log.warning("refused a %s: %s", what, error)
+        self._note(alarm, f"refused a {what}: {error}")
+
+    def _note(self, alarm: str, words: str) -> None:
+        """Raise an alarm; say the words, but not once for each message of a flood."""
+        if alarm:
+            self.alarms.add(alarm)
+        self._refused[alarm] += 1
+        count = self._refused[alarm]
+        if count & (count - 1) == 0:
+            _log.warning("%s%s", words, f" ({count} of this kind so far)" if count > 1 else "")
 
 
 def _text(payload: bytes) -> str:

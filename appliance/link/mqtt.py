@@ -1,30 +1,34 @@
-"""The line to the broker: the only file of the appliance that imports paho.
+"""The line to the broker. Only this file and ``bounded_client`` import paho.
 
-paho's callbacks run in its own thread; here they only append to a queue and wake the loop, because an exception or
-a lock in a callback kills or blocks that thread while the library still says "connected". ``take`` hands the loop
+paho's callbacks run in the network thread; here they only append to a queue and wake the loop, because an exception
+or a lock in a callback kills or blocks that thread while the library still says "connected". ``take`` hands the loop
 what happened. paho holds at most a few messages in flight: the state database is the queue.
+
+Whatever the broker sends, little of it is held (docs/adr/0021): while what was received waits for the loop, nothing
+more is read.
 """
 
 import logging
-import ssl
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.client import Client, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from appliance.errors import DeliveryError
+from appliance.link.address import Address
+from appliance.link.backoff import SHORTEST_S, Backoff
+from appliance.link.bounded_client import MAX_IN_FLIGHT, BoundedClient
+from appliance.link.network_thread import NetworkThread
+from appliance.link.reasons import meaning
 
-MAX_IN_FLIGHT = 20
-SESSION_EXPIRY_S = 86_400
-NO_MATCHING_SUBSCRIBERS = 0x10
-SESSION_TAKEN_OVER = 0x8E
+WAITING_BYTES = 1 << 20
+WAITING_MESSAGES = 500
+STEADY_S = 60.0
 _NO_LIMIT_BYTES = 256 << 20  # what MQTT can say at all
 _PACKET_OVERHEAD_BYTES = 32
 
@@ -42,7 +46,7 @@ class Connected:
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The line is down, or the broker refused us. ``reason`` is the MQTT 5 reason code, 0 where there is none."""
+    """The line is down, or the broker refused us. ``reason`` is the broker's MQTT 5 reason code, 0 without one."""
 
     reason: int
     words: str
@@ -65,30 +69,21 @@ class Received:
     is_retained: bool
 
 
-Happening = Connected | Disconnected | Acknowledged | Received
+@dataclass(frozen=True)
+class Subscribed:
+    """The broker answered to ``subscribe``; a reason of 0x80 or more is a refusal of one topic."""
+
+    reasons: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Address:
-    """Where the broker is, who we are, and how we prove it.
+class Breach:
+    """The broker did what no honest one does; the connection was ended. ``alarm`` names it."""
 
-    Args:
-        host: name that the broker's certificate must carry.
-        port: TCP port.
-        client_id: station id; the broker takes it from the certificate anyway.
-        ca: the agency's CA, PEM.
-        certificate: ours, PEM.
-        key: its private key, PEM.
-        keepalive_s: longest silence on the line.
-    """
+    alarm: str
 
-    host: str
-    port: int
-    client_id: str
-    ca: Path
-    certificate: Path
-    key: Path
-    keepalive_s: int
+
+Happening = Connected | Disconnected | Acknowledged | Received | Subscribed | Breach
 
 
 class MqttLine:
@@ -97,59 +92,49 @@ class MqttLine:
     Args:
         address: where and who.
         will: topic and payload that the broker publishes, retained, when we vanish.
-        wake: called from paho's thread whenever something happened; must return at once.
+        wake: called from the network thread whenever something happened; must return at once.
+        backoff: the pauses.
 
     Raises:
         DeliveryError: a certificate or key file is missing or unusable.
     """
 
-    def __init__(self, address: Address, will: tuple[str, bytes], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, address: Address, will: tuple[str, bytes], wake: Callable[[], None], backoff: Backoff | None = None
+    ) -> None:
         self._address = address
         self._wake = wake
+        self._backoff = backoff or Backoff()
         self._happenings: deque[Happening] = deque()
         self._max_packet_bytes = _NO_LIMIT_BYTES
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=address.client_id,
-            protocol=MQTTProtocolVersion.MQTTv5,
-        )
-        client.suppress_exceptions = True
-        client.enable_logger(_log)  # or an exception in a callback is not even logged
-        client.max_inflight_messages_set(MAX_IN_FLIGHT)
-        client.max_queued_messages_set(2 * MAX_IN_FLIGHT)
-        client.reconnect_delay_set(1, 60)
-        client.tls_set_context(tls_context(address))
-        client.will_set(will[0], will[1], qos=1, retain=True)
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_publish = self._on_publish
-        client.on_message = self._on_message
-        self._client = client
+        self._received_bytes = self._taken_bytes = 0  # each is written by one thread only
+        self._up_since_s: float | None = None
+        self._parted = 0
+        self._client = BoundedClient.made_for(address, will)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_publish = self._on_publish
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._thread = NetworkThread(self._connect, self._turn, self._pause_s)
 
     def start(self) -> None:
         """Connect in the background and stay connected."""
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
-        self._client.connect_async(
-            self._address.host,
-            self._address.port,
-            keepalive=self._address.keepalive_s,
-            clean_start=False,
-            properties=properties,
-        )
-        self._client.loop_start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Say goodbye; the broker then publishes no will."""
         self._client.disable_logger()  # it calls the end of a connection that we end an error
         self._client.disconnect()
-        self._client.loop_stop()
+        self._thread.stop()
 
     def is_alive(self) -> bool:
-        """Say whether paho's thread still runs; a dead one never comes back."""
-        thread = self._client._thread
-        return thread is not None and thread.is_alive()
+        """Say whether the network thread still gets anywhere; a dead or stuck one never comes back."""
+        return self._thread.is_alive()
+
+    def meter(self, min_gap_s: float) -> None:
+        """Leave at least this much time between two attempts to connect, as the agency asks for."""
+        self._backoff.shortest_s = max(SHORTEST_S, min_gap_s)
 
     def subscribe(self, topics: list[str]) -> None:
         """Ask for ``topics`` with QoS 1."""
@@ -171,7 +156,41 @@ class MqttLine:
         taken = []
         while self._happenings:
             taken.append(self._happenings.popleft())
+        self._taken_bytes += sum(len(one.payload) for one in taken if isinstance(one, Received))
         return taken
+
+    def _connect(self) -> bool:
+        """Connect once; say whether TLS stands. The broker's own answer comes as a happening."""
+        self._parted = 0
+        address = self._address
+        try:
+            self._client.call(address)
+        except OSError as error:
+            self._note(Disconnected(0, f"the broker cannot be reached, or TLS failed: {error.strerror or error}"))
+            return False
+        if self._thread.is_stopping:
+            self._client.disconnect()
+        return True
+
+    def _turn(self) -> bool:
+        """Send and take what there is; False once the connection is over."""
+        if self._is_full() and not self._thread.is_stopping:
+            time.sleep(0.02)  # TCP lets the broker wait meanwhile
+            return True
+        is_up = self._client.loop(1.0) == MQTTErrorCode.MQTT_ERR_SUCCESS
+        if self._client.breach and not is_up:
+            self._note(Breach(self._client.breach))
+        return is_up
+
+    def _is_full(self) -> bool:
+        is_many = len(self._happenings) >= WAITING_MESSAGES
+        return is_many or self._received_bytes - self._taken_bytes >= WAITING_BYTES
+
+    def _pause_s(self) -> float:
+        if self._up_since_s is not None and time.monotonic() - self._up_since_s >= STEADY_S:
+            self._backoff.reset()
+        self._up_since_s = None
+        return max(self._backoff.next_s(), self._backoff.jittered_s(meaning(self._parted).pause_s))
 
     def _note(self, happening: Happening) -> None:
         self._happenings.append(happening)
@@ -181,37 +200,35 @@ class MqttLine:
         self, client: Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._note(Disconnected(reason.value, str(reason)))
+            self._part(reason)
             return
+        self._up_since_s = time.monotonic()
         allowed = getattr(properties, "ReceiveMaximum", MAX_IN_FLIGHT)
         self._max_packet_bytes = getattr(properties, "MaximumPacketSize", _NO_LIMIT_BYTES)
         self._note(Connected(max(1, min(MAX_IN_FLIGHT, allowed))))
 
     def _on_disconnect(
-        self, client: Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Properties | None
+        self, client: Client, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        self._note(Disconnected(reason.value, str(reason)))
+        if flags.is_disconnect_packet_from_server:
+            self._part(reason)
+        else:
+            self._note(Disconnected(0, str(reason)))
 
-    def _on_connect_fail(self, client: Client, userdata: Any) -> None:
-        self._note(Disconnected(0, "the broker cannot be reached, or TLS failed"))
+    def _part(self, reason: ReasonCode) -> None:
+        self._parted = reason.value
+        self._note(Disconnected(reason.value, str(reason)))
 
     def _on_publish(
         self, client: Client, userdata: Any, mid: int, reason: ReasonCode, properties: Properties | None
     ) -> None:
         self._note(Acknowledged(mid, reason.value))
 
+    def _on_subscribe(
+        self, client: Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
+    ) -> None:
+        self._note(Subscribed(tuple(reason.value for reason in reasons)))
+
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+        self._received_bytes += len(message.payload)
         self._note(Received(message.topic, bytes(message.payload), message.retain))
-
-
-def tls_context(address: Address) -> ssl.SSLContext:
-    """Return what TLS to the broker is spoken with. Raises DeliveryError."""
-    try:
-        context = ssl.create_default_context(cafile=str(address.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(str(address.certificate), str(address.key), password="")  # or OpenSSL asks a terminal
-    except OSError as error:  # ssl.SSLError is one too
-        raise DeliveryError(
-            f"TLS files are not usable ({error.strerror or error}): run 'card-station enrol', or mend [link]"
-        ) from None
-    return context

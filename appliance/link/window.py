@@ -31,6 +31,7 @@ class Window:
     _next_at_s: float = 0.0
     _patience_s: float = FIRST_PATIENCE_S
     _again_at_s: float | None = None
+    _unanswered_since_s: float | None = None
 
     def connected(self, in_flight: int) -> None:
         """Start over from the first uncovered event: what was in flight may be lost."""
@@ -55,6 +56,7 @@ class Window:
     def received(self, through: int, size: int, min_gap_ms: int, now_s: float) -> None:
         """Note a receipt."""
         if through != self.through:
+            self._unanswered_since_s = now_s if self._sent > through else None
             self._patience_s = FIRST_PATIENCE_S
             self._again_at_s = now_s + self._patience_s if self._sent > through else None
         if through < self.through:  # the agency restored a backup
@@ -87,9 +89,15 @@ class Window:
         """Note that every event up to ``last`` was handed over as message ``mid``."""
         self._sent = last
         self._waiting.add(mid)
+        if self._unanswered_since_s is None:
+            self._unanswered_since_s = now_s
         self._next_at_s = now_s + self.min_gap_s
         if self._again_at_s is None:
             self._again_at_s = now_s + self._patience_s * random.uniform(1, 1.25)  # noqa: S311 - jitter, no secret
+
+    def unanswered_s(self, now_s: float) -> float:
+        """Return for how long events went out and no receipt came, over all connections; 0 where all is well."""
+        return 0.0 if self._unanswered_since_s is None else now_s - self._unanswered_since_s
 
     def wait_s(self, head: int, now_s: float) -> float:
         """Return how long until there may be something to do without anything happening."""

@@ -1,7 +1,7 @@
 """The link process: network, TLS key, the state database. No card, no panel, no event key.
 
 One loop: wait for a nudge, for MQTT or for a time; take what happened; publish what the window allows; say the
-status. A paho thread that died, or a database that fails, ends the process, and systemd starts it anew.
+status. A network thread that died or hangs, or a database that fails, ends the process, and systemd starts it anew.
 """
 
 import json
@@ -21,19 +21,20 @@ from appliance.events import strict_json
 from appliance.events.sign import KeySet
 from appliance.hardware.clock import THAI_TIME
 from appliance.link import status as link_status
+from appliance.link.address import Address
 from appliance.link.inbox import Inbox
 from appliance.link.leftovers import Leftovers
 from appliance.link.mqtt import (
-    NO_MATCHING_SUBSCRIBERS,
-    SESSION_TAKEN_OVER,
     Acknowledged,
-    Address,
+    Breach,
     Connected,
     Disconnected,
     Happening,
     MqttLine,
     Received,
+    Subscribed,
 )
+from appliance.link.reasons import FIRST_FAILURE, NO_MATCHING_SUBSCRIBERS, meaning
 from appliance.link.window import Window
 from appliance.outbox import mend
 from appliance.outbox.check import suspect
@@ -48,6 +49,14 @@ from appliance.run.stop import StopSignal
 MAX_BUNDLE_EVENTS = 32
 MAX_BUNDLE_BYTES = 32 * 1024
 STATUS_EVERY_S = 5.0
+RECEIPT_PATIENCE_S = 300.0
+_UNTIL_THE_NEXT_CONNECTION = {
+    "broker_busy",
+    "broker_refuses",
+    "message_too_large",
+    "not_authorised",
+    "wrong_protocol",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +95,7 @@ class Link:
         for happening in self._line.take():
             self._take(happening)
         if not self._line.is_alive():
-            raise RuntimeError("the network thread died")
+            raise RuntimeError("the network thread died or hangs")
         head = self._publish()
         self._say()
         return min(self._window.wait_s(head, time.monotonic()), STATUS_EVERY_S)
@@ -95,43 +104,54 @@ class Link:
         match happening:
             case Connected(in_flight):
                 _log.info("connected")
-                self._alarms.discard("not_authorised")
+                self._alarms -= _UNTIL_THE_NEXT_CONNECTION
                 self._line.subscribe(self._inbox.topics())
                 self._window.connected(in_flight)
                 self._leftovers.connected()
                 self._said = {}
             case Disconnected(reason, words):
-                _log.warning("not connected: %s", words)
+                _log.warning("%s: not connected: %s", meaning(reason).error.code, words)
                 self._window.disconnected()
-                self._alarm_if(reason == SESSION_TAKEN_OVER, "session_taken_over")
+                self._alarm(meaning(reason).alarm)
             case Acknowledged(mid, reason):
                 self._acknowledged(mid, reason)
+            case Subscribed(reasons):
+                for reason in reasons:
+                    if reason >= FIRST_FAILURE:
+                        self._alarm(meaning(reason).alarm)
+            case Breach(alarm):
+                self._alarm(alarm)
             case Received():
                 self._received(happening)
 
     def _acknowledged(self, mid: int, reason: int) -> None:
-        is_refused = reason >= 0x80
-        is_taken = reason != NO_MATCHING_SUBSCRIBERS and not is_refused
+        is_taken = reason != NO_MATCHING_SUBSCRIBERS and reason < FIRST_FAILURE
         is_of_events = self._window.acknowledged(mid, is_taken, time.monotonic()) or self._leftovers.acknowledged(mid)
-        self._alarm_if(is_refused, "not_authorised")
-        self._alarm_if(is_of_events and not is_taken and not is_refused, "nobody_listens")
+        if is_of_events or reason >= FIRST_FAILURE:  # nobody has to listen to a status
+            self._alarm(meaning(reason).alarm)
 
     def _received(self, message: Received) -> None:
         if message.topic == f"{self._prefix}receipt":
-            receipt = self._inbox.take_receipt(message.payload, _now())
-            standing = self._delivery.standing()
-            if receipt and receipt.through == standing.through and not standing.frozen:
-                self._alarms.discard("nobody_listens")
-                self._window.received(standing.through, receipt.window, receipt.min_gap_ms, time.monotonic())
-                missed = None if message.is_retained else self._delivery.first_held(receipt.missing)
-                if missed is not None:
-                    self._window.resend_from(missed)
-            if standing.frozen:
-                _log.error("the queue is frozen: %s", standing.frozen)
+            self._take_receipt(message)
         elif message.topic.startswith(f"{self._prefix}document/"):
             is_taken = self._inbox.take_document(message.topic, message.payload)
             if is_taken and message.topic.endswith("/keys"):
                 self._line.subscribe(self._inbox.topics())  # what the old keys refused comes again
+        elif message.topic == f"{self._prefix}command":
+            self._inbox.take_command(message.is_retained)
+
+    def _take_receipt(self, message: Received) -> None:
+        receipt = self._inbox.take_receipt(message.payload, _now())
+        standing = self._delivery.standing()
+        if receipt and receipt.through == standing.through and not standing.frozen:
+            self._alarms -= {"nobody_listens", "broker_busy"}
+            self._window.received(standing.through, receipt.window, receipt.min_gap_ms, time.monotonic())
+            self._line.meter(receipt.min_gap_ms / 1000)
+            missed = None if message.is_retained else self._delivery.first_held(receipt.missing)
+            if missed is not None:
+                self._window.resend_from(missed)
+        if standing.frozen:
+            _log.error("the queue is frozen: %s", standing.frozen)
 
     def _publish(self) -> int:
         standing = self._delivery.standing()
@@ -165,17 +185,21 @@ class Link:
             return
         self._say_at_s = now_s + STATUS_EVERY_S
         boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-        said = link_status.status(self._delivery, self._boot, _now(), boot_s, self._alarms | self._inbox.alarms)
+        said = link_status.status(self._delivery, self._boot, _now(), boot_s, self._current_alarms())
         if _without_ages(said) != _without_ages(self._said):
             mid = self._line.publish(f"{self._prefix}status", strict_json.encode(said), retain=True)
             if mid is None:
                 return
         self._said = said
 
-    def _alarm_if(self, is_raised: bool, name: str) -> None:
-        if is_raised and name not in self._alarms:
+    def _alarm(self, name: str) -> None:
+        if name and name not in self._alarms:
             _log.error("alarm: %s", name)
             self._alarms.add(name)
+
+    def _current_alarms(self) -> set[str]:
+        is_overdue = self._window.unanswered_s(time.monotonic()) >= RECEIPT_PATIENCE_S
+        return self._alarms | self._inbox.alarms | ({"no_receipt"} if is_overdue else set())
 
 
 def main(settings: Settings, state: Path, runtime: Path) -> int:
@@ -264,6 +288,7 @@ def _address(settings: Settings, state: Path) -> Address:
         certificate=state / link.certificate,
         key=state / link.key,
         keepalive_s=link.keepalive_s,
+        protocol=link.protocol.value,
     )
 
 

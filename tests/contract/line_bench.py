@@ -10,14 +10,15 @@ from typing import TypeVar
 import pytest
 
 from agency.broker.topics import topic
-from appliance.link.mqtt import Acknowledged, Address, Connected, Disconnected, MqttLine, Received
+from appliance.link.address import Address
+from appliance.link.mqtt import Acknowledged, Breach, Connected, Disconnected, Happening, MqttLine, Received, Subscribed
 from tests.unit.agency.fleet import AGENCY, Station
 from tests.unit.agency.site import Device, Site, running, wait_until
 
 ID = "bkk-001"
 EVENT = topic(AGENCY, ID, "event")
 WILL = (topic(AGENCY, ID, "status"), b'{"state":"lost"}')
-Kind = TypeVar("Kind", Connected, Disconnected, Acknowledged, Received)
+Kind = TypeVar("Kind", Connected, Disconnected, Acknowledged, Received, Subscribed, Breach)
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Ours:
     """A line, and everything that it told."""
 
     line: MqttLine
-    told: list[Connected | Disconnected | Acknowledged | Received] = field(default_factory=list)
+    told: list[Happening] = field(default_factory=list)
 
     def all(self, kind: type[Kind]) -> list[Kind]:
         self.told += self.line.take()

@@ -15,15 +15,9 @@ import pytest
 
 from agency.broker.configuration import MAX_PACKET_BYTES
 from agency.broker.topics import topic
-from appliance.link.mqtt import (
-    MAX_IN_FLIGHT,
-    NO_MATCHING_SUBSCRIBERS,
-    Acknowledged,
-    Connected,
-    Disconnected,
-    MqttLine,
-    Received,
-)
+from appliance.link.bounded_client import MAX_IN_FLIGHT
+from appliance.link.mqtt import Acknowledged, Connected, Disconnected, MqttLine, Received
+from appliance.link.reasons import NO_MATCHING_SUBSCRIBERS
 from tests.contract.line_bench import EVENT, ID, WILL, Bench, bench_in
 from tests.unit.agency.fleet import AGENCY
 from tests.unit.agency.site import wait_until
@@ -38,7 +32,8 @@ OURS = [RECEIPT, topic(AGENCY, ID, "document/#"), COMMAND]
 LINE_IN_A_PROCESS = """
 import os, sys
 from pathlib import Path
-from appliance.link.mqtt import Address, Connected, MqttLine
+from appliance.link.address import Address
+from appliance.link.mqtt import Connected, MqttLine
 port, folder, way = sys.argv[1:]
 files = [Path(folder, name) for name in ("ca.pem", "bkk-001.pem", "bkk-001.key")]
 line = MqttLine(Address("127.0.0.1", int(port), "bkk-001", *files, 30), ("cs/1/obec/bkk-001/status", b"will"), int)

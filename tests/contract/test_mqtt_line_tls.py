@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from agency.desk.authority import Authority
 from appliance.config import parse
 from appliance.errors import ConfigError, DeliveryError
-from appliance.link.mqtt import SESSION_TAKEN_OVER, Address, Connected, Disconnected, MqttLine
+from appliance.link.address import Address
+from appliance.link.mqtt import Connected, Disconnected, MqttLine
+from appliance.link.reasons import SESSION_TAKEN_OVER
 from tests.contract.line_bench import ID, WILL, Bench, Ours, bench_in
 from tests.unit.agency.fleet import AGENCY
 from tests.unit.agency.site import free_port
@@ -258,7 +260,8 @@ ASKS_FOR_A_PASSWORD = """
 import sys
 from pathlib import Path
 from appliance.errors import DeliveryError
-from appliance.link.mqtt import SESSION_TAKEN_OVER, Address, MqttLine
+from appliance.link.address import Address
+from appliance.link.mqtt import MqttLine
 try:
     MqttLine(Address("127.0.0.1", 1, "bkk-001", *map(Path, sys.argv[1:]), 30), ("a", b""), int)
 except DeliveryError:

@@ -94,7 +94,7 @@ def _clock(is_simulated: bool) -> Finding:
 
 def _broker(read: Settings, state: Path) -> Finding:
     from appliance.link import handshake
-    from appliance.link.mqtt import Address
+    from appliance.link.address import Address
 
     link = read.link
     address = Address(

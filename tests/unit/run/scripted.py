@@ -17,7 +17,9 @@ from appliance.events.receipt import Receipt
 from appliance.events.roster import roster_body
 from appliance.events.schema import STATUS
 from appliance.events.sign import Signer
-from appliance.link.mqtt import MAX_IN_FLIGHT, Acknowledged, Address, Connected, Disconnected, Happening, Received
+from appliance.link.address import Address
+from appliance.link.bounded_client import MAX_IN_FLIGHT
+from appliance.link.mqtt import Acknowledged, Connected, Disconnected, Happening, Received
 from appliance.outbox.delivery import Delivery
 from appliance.papers import AGENCY_KEYS
 from appliance.run.link import Link
@@ -53,6 +55,7 @@ class ScriptedLine:
     published: list[Published] = field(default_factory=list)
     subscribed: list[list[str]] = field(default_factory=list)
     mid: int = 0
+    min_gap_s: float = 0.0
 
     def start(self) -> None:
         """The script connects when it wants to."""
@@ -62,6 +65,9 @@ class ScriptedLine:
 
     def is_alive(self) -> bool:
         return not self.is_dead
+
+    def meter(self, min_gap_s: float) -> None:
+        self.min_gap_s = min_gap_s
 
     def subscribe(self, topics: list[str]) -> None:
         self.subscribed.append(topics)

@@ -22,8 +22,8 @@ from appliance import config
 from appliance.checks.result import Result
 from appliance.config import Settings
 from appliance.errors import DeliveryError
+from appliance.link.address import Address
 from appliance.link.handshake import Greeting, greet
-from appliance.link.mqtt import Address
 from appliance.run.doctor import broker as part
 from appliance.run.doctor.part import Finding
 from appliance.run.doctor.settings import defaults

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ConfigError, NotEnrolled, StoreError
-from appliance.link.mqtt import MAX_IN_FLIGHT, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected
+from appliance.link.bounded_client import MAX_IN_FLIGHT
+from appliance.link.mqtt import Acknowledged, Connected
+from appliance.link.reasons import NO_MATCHING_SUBSCRIBERS
 from appliance.papers import AGENCY_KEYS
 from appliance.run.link import MAX_BUNDLE_BYTES, MAX_BUNDLE_EVENTS, Link
 from tests.unit.run.scripted import PREFIX, Bench
@@ -263,7 +265,7 @@ def test_it_subscribes_anew_at_each_connection_and_to_its_own_topics_only(bench:
     bench.connect()
     bench.disconnect()
     bench.connect()
-    assert bench.line.subscribed == [[f"{PREFIX}receipt", f"{PREFIX}document/#"]] * 2
+    assert bench.line.subscribed == [[f"{PREFIX}receipt", f"{PREFIX}document/#", f"{PREFIX}command"]] * 2
 
 
 def test_where_and_who_come_from_the_settings(bench: Bench) -> None:

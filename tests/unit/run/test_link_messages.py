@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from appliance.events import strict_json
 from appliance.events.schema import STATUS
 from appliance.events.sign import RECEIPT_TYPE
-from appliance.link.mqtt import NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, Acknowledged, Received
+from appliance.link.mqtt import Acknowledged, Breach, Disconnected, Received, Subscribed
+from appliance.link.reasons import NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, meaning
 from tests.unit.run.scripted import PREFIX, Bench
 
 READY = {"state": "ready", "since": "2026-11-23T07:00:00+07:00", "reader": "ok"}
@@ -168,19 +169,109 @@ def test_nobody_listening_to_a_status_is_no_alarm(bench: Bench) -> None:
     assert bench.said()["alarms"] == []
 
 
-@pytest.mark.parametrize("reason", [0x80, 0x87, 0x97, 0xFF])
-def test_a_refusal_is_an_alarm_until_the_next_connection_and_the_events_are_kept(bench: Bench, reason: int) -> None:
+REFUSALS = [
+    (0x80, "broker_refuses"),
+    (0x87, "not_authorised"),
+    (0x95, "message_too_large"),
+    (0x97, "broker_busy"),
+    (0xFF, "broker_refuses"),
+]
+
+
+@pytest.mark.parametrize(("reason", "alarm"), REFUSALS)
+def test_a_refusal_is_an_alarm_until_the_next_connection_and_the_events_are_kept(
+    bench: Bench, reason: int, alarm: str
+) -> None:
     say(bench)
     bench.append(2)
     bench.connect()
     bench.puback(reason)
-    assert bench.said()["alarms"] == ["not_authorised"]
+    assert bench.said()["alarms"] == [alarm]
     bench.events()
     bench.later(12)
     assert (bench.events(), bench.through()) == ([1, 2], 0)
     bench.disconnect()
     bench.connect()
     assert bench.statuses()[-1]["alarms"] == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "alarm"), [(0x84, "wrong_protocol"), (0x86, "not_authorised"), (0x9F, "broker_busy"), *REFUSALS]
+)
+def test_a_connection_that_the_broker_ends_says_why_in_the_log(
+    bench: Bench, reason: int, alarm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.connect()
+    bench.disconnect(reason)
+    assert f"{meaning(reason).error.code}: not connected" in caplog.text
+    assert f"alarm: {alarm}" in caplog.text
+
+
+@pytest.mark.parametrize("reason", [0, 0x8B, 0x8D])
+def test_a_line_that_is_only_down_is_no_alarm(bench: Bench, reason: int) -> None:
+    say(bench)
+    bench.connect()
+    bench.disconnect(reason)
+    bench.connect()
+    assert bench.statuses()[-1]["alarms"] == []
+
+
+def test_a_topic_that_may_not_be_listened_to_is_an_alarm(bench: Bench) -> None:
+    say(bench)
+    bench.connect()
+    bench.happen(Subscribed((1, 0x87, 1)))
+    assert bench.said()["alarms"] == ["not_authorised"]
+    bench.connect()
+    bench.happen(Subscribed((1, 1, 1)))
+    assert bench.said()["alarms"] == []
+
+
+def test_what_no_honest_broker_does_is_an_alarm_that_stays(bench: Bench) -> None:
+    say(bench)
+    bench.connect()
+    bench.happen(Disconnected(0, "gone"), Breach("oversized_message"))
+    bench.connect()
+    assert bench.statuses()[-1]["alarms"] == ["oversized_message"]
+
+
+def test_a_retained_command_is_an_alarm_and_another_one_is_not(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    say(bench)
+    bench.connect()
+    bench.receive("command", b"x.y.z")
+    assert bench.said()["alarms"] == []
+    bench.receive("command", b"x.y.z", is_retained=True)
+    assert bench.said()["alarms"] == ["retained_command"]
+    assert caplog.text.count("command") == 2
+
+
+def test_a_flood_is_not_repeated_in_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.connect()
+    bench.happen(*(Received(f"{PREFIX}receipt", b"x", is_retained=False) for _ in range(1000)))
+    assert caplog.text.count("refused a receipt") == 10
+    assert "(512 of this kind so far)" in caplog.text
+
+
+def test_no_receipt_for_minutes_is_an_alarm_over_all_connections_until_one_comes(bench: Bench) -> None:
+    bench.append(2)
+    bench.connect()
+    for _ in range(30):
+        bench.puback()
+        bench.disconnect()
+        bench.connect()
+        bench.later(9.9)
+        assert "no_receipt" not in bench.statuses()[-1]["alarms"]
+    assert "no_receipt" in bench.said()["alarms"]
+    bench.receive("receipt", bench.receipt(2))
+    assert "no_receipt" not in bench.said()["alarms"]
+    for _ in range(100):
+        bench.later(10)
+    assert "no_receipt" not in bench.said()["alarms"]
+
+
+def test_the_agency_meters_new_connections_too(bench: Bench) -> None:
+    bench.connect()
+    bench.receive("receipt", bench.receipt(0, min_gap_ms=4500))
+    assert bench.line.min_gap_s == 4.5
 
 
 def test_a_session_that_was_taken_over_is_an_alarm(bench: Bench) -> None:
