@@ -168,8 +168,7 @@ class Clock:
     max_unsynced_h: Annotated[
         int,
         Key(
-            "Time without a time server after which the clock counts as unsure. "
-            "This version does not act on it yet; a later one will.",
+            "Time without a time server after which the clock counts as unsure.",
             Whole(1, 720),
             unit="hours",
         ),

@@ -184,8 +184,10 @@ def _next_choice(profile: Profile, visit: Visit) -> str | None:
         return None
     if earlier is None or earlier.choice not in offered:
         return offered[0]
-    step = 0 if _is_same_visit(profile, visit, None) else 1
-    return offered[(offered.index(earlier.choice) + step) % len(offered)]
+    if _is_same_visit(profile, visit, None):
+        return earlier.choice
+    is_new_day = earlier.at.time.date() != visit.at.time.date()  # remembered over a clock that went back
+    return offered[0] if is_new_day else offered[(offered.index(earlier.choice) + 1) % len(offered)]
 
 
 def _read_and_check(world: World, profile: Profile, insertion: Insertion, meanwhile: Tell) -> Visit:

@@ -119,6 +119,7 @@ class Moment:
         offset_ms: last known offset from the time source, or None.
         boot: the kernel's boot id.
         monotonic_s: seconds since boot, suspended time included.
+        last_sync_age_s: seconds since the time source last corrected the clock; None where it never did in this boot.
     """
 
     time: datetime
@@ -126,6 +127,7 @@ class Moment:
     offset_ms: int | None
     boot: str
     monotonic_s: float
+    last_sync_age_s: float | None = None
 
     @property
     def is_sure(self) -> bool:
@@ -139,11 +141,14 @@ class Moment:
             "offset_ms": self.offset_ms,
             "boot": self.boot,
             "monotonic_s": round(self.monotonic_s, 3),
+            "last_sync_age_s": None if self.last_sync_age_s is None else round(self.last_sync_age_s),
         }
 
 
 class Clock(Protocol):
-    """Real: ``hardware.clock.SystemClock``. Simulated: ``simulate.clock.SimulatedClock``."""
+    """Real: ``hardware.clock.SystemClock``. Simulated: ``simulate.clock.SimulatedClock``. The station puts either
+    into a ``hardware.steady_clock.SteadyClock``, which never goes below what was signed.
+    """
 
     def now(self) -> Moment:
         """Return the present moment."""

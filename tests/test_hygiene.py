@@ -25,7 +25,12 @@ EVERYWHERE = {
     ),
 }
 #: Rule -> what it forbids in code.
-IN_CODE = {"promise for later": re.compile(r"\b(?:TO" "DO|FIX" "ME|XX" "X|NotImpl" r"ementedError)\b")}
+IN_CODE = {
+    "promise for later": re.compile(r"\b(?:TO" "DO|FIX" "ME|XX" "X|NotImpl" r"ementedError)\b"),
+    "sets the machine's clock": re.compile(
+        r"\bdate (?:-s|--set)\b|\b(?:clock_set" r"time|set" r"timeofday|set" r"-time)\b|Timex\(modes=[^0]"
+    ),
+}
 #: What the panel must never claim below L4 (contract 5).
 CLAIMS = re.compile(r"ยืนยันแล้ว|ยืนยันตัวตน|บัตรจริง|บัตรแท้|มีสิทธิ|\b(?:verified|genuine|authentic)\b", re.IGNORECASE)
 CODE_SUFFIXES = {".py", ".sh", ".toml", ".json", ""}
@@ -125,6 +130,10 @@ BAD = [
     ("a.toml", "index = 'https://py" + "pi.org/simple'", "registry"),
     ("a.py", "# TO" + "DO: later", "promise"),
     ("scripts/a", "# FIX" + "ME", "promise"),
+    ("scripts/a", "sudo date " + "-s 1970-01-01", "clock"),
+    ("a.py", "time.clock_set" + "time(0, 0)", "clock"),
+    ("a.sh", "timedatectl set" + "-time 12:00", "clock"),
+    ("a.py", "_Timex" + "(modes=1)", "clock"),
     ("a.py", "raise Not" + "ImplementedError", "promise"),
     ("appliance/panel/words.py", "X = 'ยืนยัน" + "แล้ว'", "claims"),
     ("appliance/panel/words.py", "X = ('ok', f'{1} VERI" + "FIED')", "claims"),

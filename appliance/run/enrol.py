@@ -17,10 +17,12 @@ from appliance.events import strict_json
 from appliance.events.cloud_event import Origin
 from appliance.events.writer import EventWriter
 from appliance.hardware.clock import SystemClock
+from appliance.hardware.steady_clock import SteadyClock
 from appliance.link import enrolment
 from appliance.link.durable_file import write
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.papers import event_signer
+from appliance.run.timekeeper import released
 
 MAX_GRANT_BYTES = 8 << 20
 
@@ -55,7 +57,7 @@ def take_grant(settings: Settings, state: Path, grant_path: Path) -> int:
 
 def _store(settings: Settings, state: Path, granted: enrolment.Granted) -> None:
     """Put the documents into the outbox and start the chain, which begins with the event of this enrolment."""
-    clock, signer = SystemClock(), event_signer(state)
+    clock, signer = SteadyClock(SystemClock(), released), event_signer(state)
     writer = EventWriter(Origin(settings.station.agency, settings.station.id, __version__), signer, ())
     outbox = Outbox.open(state / DATABASE_NAME, create=True, max_bytes=settings.outbox.max_bytes)
     try:

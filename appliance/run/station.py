@@ -168,6 +168,8 @@ class Station:
     def _keep_waiting(self) -> bool:
         self._failures = 0
         self._notifier.alive()
+        if self._parts.timekeeper is not None:
+            self._parts.timekeeper.look()
         self._say("ok")
         if self._panel.last is not None and self._panel.last.state is State.IDLE:  # no card is in
             self._sweep.turn()

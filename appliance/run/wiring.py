@@ -24,6 +24,7 @@ from appliance.flow import World
 from appliance.hardware.clock import SystemClock
 from appliance.hardware.gpio import GpioSignals
 from appliance.hardware.oled import Oled
+from appliance.hardware.steady_clock import SteadyClock
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.panel import fonts
 from appliance.papers import agency_keys, event_signer
@@ -33,6 +34,7 @@ from appliance.run.nudge import Nudge
 from appliance.run.panel import PanelThread
 from appliance.run.reader import WorkerReader
 from appliance.run.repair import make_sound
+from appliance.run.timekeeper import Floor, Timekeeper
 from appliance.services.profile import Profile, parse, shipped
 
 SIMULATED_CLOCK = "CARD_STATION_SIMULATED_CLOCK"
@@ -52,6 +54,7 @@ class Parts:
     panel: PanelThread
     reader: WorkerReader
     max_age_days: int = 0
+    timekeeper: Timekeeper | None = None
 
     def state(self, reader: str) -> dict[str, Any]:
         """Return what the station says of itself, without times.
@@ -150,7 +153,7 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     signer = event_signer(state)
     profile = _profile(settings.service.id)
     origin = Origin(settings.station.agency, settings.station.id, __version__)
-    writer, clock = EventWriter(origin, signer, sealing_keys(keys)), _clock()
+    writer, clock = EventWriter(origin, signer, sealing_keys(keys)), _clock(settings.clock.max_unsynced_h * 3600)
     make_sound(state, writer, clock, KeySet(keys))
     outbox = Outbox.open(state / DATABASE_NAME, max_bytes=settings.outbox.max_bytes, on_append=Nudge(runtime))
     outbox.head()  # a station without a chain must not look ready
@@ -158,23 +161,20 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     EVENT.prepare()
     may_read = [Field.named(name) for name in profile.card_read]
     reader = WorkerReader(settings.reader.name, settings.reader.allow, may_read)
-    world = World(
-        reader=reader,
-        panel=panel,
-        clock=clock,
-        outbox=outbox,
-        writer=replace(writer, recipients=LiveRecipients(live)),
-        roster=RosterSource(outbox, lambda: live.now().signatures, settings.station.id),
-    )
-    return Parts(world, profile, outbox, panel, reader, settings.outbox.max_age_days)
+    steady = SteadyClock(clock, Floor(outbox))
+    sealing = replace(writer, recipients=LiveRecipients(live))
+    roster = RosterSource(outbox, lambda: live.now().signatures, settings.station.id)
+    world = World(reader, panel, steady, outbox, sealing, roster)
+    timekeeper = Timekeeper(steady, outbox, writer)
+    return Parts(world, profile, outbox, panel, reader, settings.outbox.max_age_days, timekeeper)
 
 
-def _clock() -> Clock:
+def _clock(max_unsynced_s: float) -> Clock:
     if os.environ.get(SIMULATED_CLOCK):
         from appliance.simulate.clock import SimulatedClock
 
         return SimulatedClock(SystemClock())
-    return SystemClock()
+    return SystemClock(max_unsynced_s)
 
 
 def _profile(service_id: str) -> Profile:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from appliance.hardware.clock import SystemClock
+from appliance.hardware.clock import DEFAULT_MAX_UNSYNCED_S, LastCorrection, SystemClock
 from appliance.simulate.clock import SimulatedClock
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -21,19 +21,19 @@ STA_NANO = 0x2000
 class Kernel:
     """Answers ``adjtimex`` as a kernel in a chosen state."""
 
-    def __init__(self, result: int, offset: int = 0, status: int = 0) -> None:
-        self._result, self._offset, self._status = result, offset, status
+    def __init__(self, result: int, offset: int = 0, status: int = 0, max_error: int = 0) -> None:
+        self._result, self._offset, self._status, self.max_error = result, offset, status, max_error
         self.modes: list[int] = []
 
     def adjtimex(self, reference: Any) -> int:
         timex = reference._obj
         self.modes.append(timex.modes)
-        timex.offset, timex.status = self._offset, self._status
+        timex.offset, timex.status, timex.maxerror = self._offset, self._status, self.max_error
         return self._result
 
 
-def clock_on(kernel: Kernel) -> SystemClock:
-    clock = SystemClock()
+def clock_on(kernel: Kernel, max_unsynced_s: float = DEFAULT_MAX_UNSYNCED_S) -> SystemClock:
+    clock = SystemClock(max_unsynced_s)
     clock._libc = kernel  # type: ignore[assignment]
     return clock
 
@@ -129,6 +129,7 @@ def test_an_event_carries_quality_offset_boot_and_time_since_boot() -> None:
         "offset_ms": 7,
         "boot": moment.boot,
         "monotonic_s": round(moment.monotonic_s, 3),
+        "last_sync_age_s": 0,
     }
 
 
@@ -165,3 +166,118 @@ def test_a_simulated_clock_can_play_an_unsure_one() -> None:
     assert clock.now().is_sure is False
     clock.quality = "synchronised"
     assert clock.now().is_sure is True
+
+
+def test_a_jump_moves_the_time_and_not_the_time_since_boot() -> None:
+    clock = SimulatedClock(SystemClock())
+    before = clock.now()
+    clock.jump = timedelta(days=3650)
+    after = clock.now()
+    assert after.time - before.time > timedelta(days=3649)
+    assert after.monotonic_s - before.monotonic_s < 1
+
+
+LIMIT_US = 16_000_000
+WALL_S = 1_800_000_000.0
+
+
+class Looks:
+    """Looks at a kernel whose error bound grows as Linux lets it; a time server corrects it, or somebody sets it."""
+
+    def __init__(self) -> None:
+        self.correction, self.boot_s, self.wall_s = LastCorrection(), 100.0, WALL_S
+        self.error_us, self.is_synchronised = LIMIT_US, False
+
+    def corrected(self, error_us: int = 0) -> None:
+        self.error_us, self.is_synchronised = error_us, True
+
+    def set_by_hand(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.error_us, self.is_synchronised = LIMIT_US, False
+
+    def after(self, seconds: float) -> float | None:
+        self.boot_s += seconds
+        self.wall_s += seconds
+        self.error_us = min(self.error_us + round(500 * seconds), LIMIT_US)
+        self.is_synchronised = self.is_synchronised and self.error_us < LIMIT_US
+        return self.correction.look(self.is_synchronised, self.error_us, self.boot_s, self.wall_s)
+
+
+def test_a_clock_that_was_never_corrected_has_no_age() -> None:
+    looks = Looks()
+    assert [looks.after(1000) for _ in range(3)] == [None] * 3
+
+
+def test_the_age_grows_from_the_correction_and_falls_with_the_next_one() -> None:
+    looks = Looks()
+    looks.corrected()
+    assert looks.after(10) == pytest.approx(10, abs=1)
+    assert looks.after(600) == pytest.approx(610, abs=1)
+    looks.corrected()
+    assert looks.after(3) == pytest.approx(3, abs=4)
+
+
+def test_a_time_server_that_is_never_quite_sure_corrects_all_the_same() -> None:
+    looks = Looks()
+    looks.corrected(error_us=50_000)
+    assert looks.after(10) == pytest.approx(110, abs=1)  # at most so long ago
+    assert looks.after(1000) == pytest.approx(1110, abs=1)
+    looks.corrected(error_us=50_000)
+    assert looks.after(0) == pytest.approx(0, abs=1)  # this one was seen
+
+
+def test_the_kernel_forgets_after_nine_hours_and_we_do_not() -> None:
+    looks = Looks()
+    looks.corrected()
+    looks.after(8 * 3600)
+    looks.after(3600)
+    assert not looks.is_synchronised
+    assert looks.after(5 * 3600) == pytest.approx(14 * 3600, abs=2)
+
+
+def test_a_process_that_starts_after_those_nine_hours_does_not_know() -> None:
+    looks = Looks()
+    looks.corrected()
+    looks.after(10 * 3600)
+    looks.correction = LastCorrection()
+    assert looks.after(1) is None
+
+
+@pytest.mark.parametrize("seconds", [-3 * 86_400, 2.0, 10 * 365 * 86_400])
+@pytest.mark.parametrize("passed_s", [60, 12 * 3600])
+def test_a_clock_that_was_set_by_hand_is_nobody_s(seconds: float, passed_s: float) -> None:
+    looks = Looks()
+    looks.corrected()
+    looks.after(1)
+    assert looks.after(passed_s) is not None
+    looks.set_by_hand(seconds)
+    assert looks.after(1) is None
+    assert looks.after(1) is None
+    looks.corrected()
+    assert looks.after(1) == pytest.approx(1, abs=3)
+
+
+def test_a_clock_that_is_drawn_towards_the_time_is_not_one_that_was_set() -> None:
+    looks = Looks()
+    looks.corrected()
+    looks.after(1)
+    looks.after(9 * 3600)
+    looks.wall_s += 4 * 1.8  # 500 ppm for four hours
+    assert looks.after(4 * 3600) is not None
+
+
+def test_beyond_what_the_settings_allow_the_clock_is_unsure() -> None:
+    kernel = Kernel(TIME_OK, 7_000)
+    clock = clock_on(kernel, max_unsynced_s=3600)
+    assert clock.now().quality == "synchronised"
+    kernel.max_error = 500 * 3500
+    moment = clock_on(kernel, max_unsynced_s=3600).now()
+    assert (moment.quality, round(moment.last_sync_age_s or 0)) == ("synchronised", 3500)
+    kernel.max_error = 500 * 3700
+    moment = clock_on(kernel, max_unsynced_s=3600).now()
+    assert (moment.quality, moment.offset_ms, round(moment.last_sync_age_s or 0)) == ("unsure", None, 3700)
+
+
+def test_the_age_is_in_the_event_in_whole_seconds_and_null_where_there_was_none() -> None:
+    assert clock_on(Kernel(TIME_OK, max_error=500 * 60)).now().as_data()["last_sync_age_s"] == 60
+    assert clock_on(Kernel(TIME_ERROR, max_error=LIMIT_US)).now().as_data()["last_sync_age_s"] is None

@@ -104,6 +104,28 @@ def test_another_day_wipes_the_visits(station: Station) -> None:
     assert station.outbox.last_visit(b"s" * 12) is None
 
 
+def test_a_clock_that_goes_back_over_midnight_wipes_nothing(station: Station) -> None:
+    salt = station.outbox.day_salt("2026-11-23")
+    station.append(subject=b"s" * 12)
+    for day in ("2026-11-22", "2026-11-23", "2026-11-22"):
+        assert station.outbox.day_salt(day) == salt
+        assert station.outbox.last_visit(b"s" * 12) is not None
+    assert station.outbox.day_salt("2026-11-24") != salt
+
+
+@pytest.mark.parametrize(("today", "before"), [("2028-03-01", "2028-02-29"), ("2027-01-01", "2026-12-31")])
+def test_the_day_before_is_that_of_the_calendar(station: Station, today: str, before: str) -> None:
+    assert station.outbox.day_salt(today) == station.outbox.day_salt(before)
+
+
+@pytest.mark.parametrize("day", ["2026-11-21", "2016-11-23"])
+def test_a_clock_that_was_days_ahead_leaves_nothing_for_the_days_in_between(station: Station, day: str) -> None:
+    salt = station.outbox.day_salt("2026-11-23")
+    station.append(subject=b"s" * 12)
+    assert station.outbox.day_salt(day) != salt
+    assert station.outbox.last_visit(b"s" * 12) is None
+
+
 def test_a_second_process_sees_the_events(station: Station) -> None:
     station.append()
     other = Outbox.open(station.path, read_only=True)

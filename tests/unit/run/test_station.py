@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
 from appliance.errors import CardServiceDown, NoReader, OutboxFull, OutboxUnavailable, ReaderUnavailable, SigningError
 from appliance.events.sign import MessageType, Signer
+from appliance.hardware.steady_clock import SteadyClock
 from appliance.outbox.reserve import Reserve
 from appliance.outbox.store import Outbox
 from appliance.panel.screens import Screen, State
@@ -33,6 +34,7 @@ from appliance.run.panel import PanelThread
 from appliance.run.slot_reader import SlotReader
 from appliance.run.station import RETRY_S, SAY_EVERY_S, Station
 from appliance.run.stop import StopSignal
+from appliance.run.timekeeper import Floor, Timekeeper
 from appliance.run.wiring import Parts
 from appliance.simulate.card import ThaiCard, VirtualCard
 from appliance.simulate.persons import person
@@ -95,6 +97,7 @@ class Bench:
     stage: Stage
     waited_s: list[float] = field(default_factory=list)
     screens: list[Screen] = field(default_factory=list)
+    timekeeper: Timekeeper | None = None
 
     def run(self, *steps: Step) -> Person:
         """Run the station until ``steps`` are played; return who played them."""
@@ -102,7 +105,7 @@ class Bench:
         panel = PanelThread(None, None, lambda: datetime.now(UTC), on_show=self._on_show)
         world = self.stage.world()
         world = type(world)(who, panel, world.clock, self.stage.outbox, world.writer, world.roster)
-        parts = Parts(world, ATTENDANCE, self.stage.outbox, panel, who)  # type: ignore[arg-type]
+        parts = Parts(world, ATTENDANCE, self.stage.outbox, panel, who, self.timekeeper)  # type: ignore[arg-type]
         Station(parts, stop).run()
         assert stop.is_set
         panel.close()
@@ -376,3 +379,48 @@ def test_systemd_hears_ready_alive_and_stopping(bench: Bench, tmp_path: Path, mo
             break
     ear.close()
     assert heard == ["READY=1\nSTATUS=serving school.attendance", *["WATCHDOG=1"] * 3, "STOPPING=1"]
+
+
+def watched(bench: Bench) -> None:
+    """Give the station its eye on the clock."""
+    stage = bench.stage
+    clock = SteadyClock(stage.clock, Floor(stage.outbox))
+    bench.timekeeper = Timekeeper(clock, stage.outbox, stage.world().writer)
+
+
+def set_clock(bench: Bench, **time: float) -> Act:
+    def act() -> None:
+        bench.stage.clock.jump += timedelta(**time)
+
+    return act
+
+
+def test_a_clock_that_is_set_while_the_station_waits_is_one_event(bench: Bench) -> None:
+    watched(bench)
+    bench.run(lambda: None, set_clock(bench, days=3), lambda: None, lambda: None)
+    assert [row.type for row in bench.stage.rows()] == ["clock.jumped.v1"]
+    assert bench.stage.problems() == []
+
+
+def test_a_clock_that_is_set_while_a_card_stays_in_is_one_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched(bench)
+    rounds: list[Act] = [lambda: None, set_clock(bench, days=-3), lambda: None]
+    gone = Person.wait_removed
+
+    def wait_removed(self: Person, timeout_s: float) -> bool:
+        if not rounds:
+            return gone(self, timeout_s)
+        rounds.pop(0)()
+        return False
+
+    monkeypatch.setattr(Person, "wait_removed", wait_removed)
+    bench.run(card())
+    assert [row.type for row in bench.stage.rows()] == ["school.attendance.v1", "clock.jumped.v1"]
+
+
+def test_a_jump_that_cannot_be_stored_stops_the_taking_of_cards(bench: Bench) -> None:
+    watched(bench)
+    fill(bench)
+    bench.give_up_after(1)
+    bench.run(lambda: None, set_clock(bench, days=3), lambda: None)
+    assert State.CANNOT_STORE in bench.states
