@@ -20,7 +20,8 @@ class Backoff:
     """The pauses of one line.
 
     Args:
-        shortest_s: no pause is shorter. The agency may ask for more with a receipt's ``min_gap_ms``.
+        shortest_s: no pause is shorter. The agency may ask for more with a receipt's ``min_gap_ms``; more than half
+            the longest would leave no room for chance, and is taken for that half.
         longest_s: no pause is longer.
         chance: where the jitter comes from.
     """
@@ -32,7 +33,7 @@ class Backoff:
 
     def next_s(self) -> float:
         """Return the next pause in seconds."""
-        shortest_s = min(self.shortest_s, self.longest_s)
+        shortest_s = min(self.shortest_s, self.longest_s / 2)
         most_s = min(max(self._last_s, shortest_s) * _GROWTH, self.longest_s)
         self._last_s = self.chance.uniform(shortest_s, most_s)
         return self._last_s

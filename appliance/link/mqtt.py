@@ -125,6 +125,7 @@ class MqttLine:
     def stop(self) -> None:
         """Say goodbye; the broker then publishes no will."""
         self._client.disable_logger()  # it calls the end of a connection that we end an error
+        self._thread.end()  # first, so that a connection that comes up just now is ended by its own thread
         self._client.disconnect()
         self._thread.stop()
 

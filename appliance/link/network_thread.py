@@ -36,9 +36,13 @@ class NetworkThread:
         self._expect(CONNECT_PATIENCE_S)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Let the turn that runs end, and a connection that ``turn`` ends itself; wait a moment for it."""
+    def end(self) -> None:
+        """Ask for the end: after the connection that there is no other one is made."""
         self._stopping.set()
+
+    def stop(self) -> None:
+        """Ask for the end and wait a moment for it."""
+        self.end()
         if self._thread.ident is not None:
             self._thread.join(STOP_PATIENCE_S)
 

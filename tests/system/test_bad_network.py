@@ -65,9 +65,10 @@ def test_a_slow_network_is_only_slow(post: Outpost, weather: Weather) -> None:
     assert post.proxy.accepted == 1
 
 
-def test_cuts_and_a_broker_that_cannot_be_reached_cost_nothing(post: Outpost) -> None:
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_cuts_and_a_broker_that_cannot_be_reached_cost_nothing(post: Outpost, protocol: str) -> None:
     post.append(100)
-    post.connect()
+    post.connect(f'protocol = "{protocol}"')
     post.proxy.cut()
     post.proxy.weather = Weather(is_refusing=True)
     post.append(20)

@@ -57,7 +57,8 @@ def test_a_connection_that_held_begins_anew() -> None:
 
 def test_the_agency_may_ask_for_longer_pauses_and_not_for_endless_ones() -> None:
     assert min(pauses(3, shortest_s=20.0)) >= 20
-    assert set(pauses(3, shortest_s=9999.0)) == {LONGEST_S}
+    longest = pauses(3, shortest_s=9999.0)
+    assert LONGEST_S / 2 <= min(longest) < max(longest) <= LONGEST_S
 
 
 @pytest.mark.parametrize("least_s", [0.0, 15.0, 300.0])
