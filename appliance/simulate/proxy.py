@@ -28,7 +28,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
+
+_OnTheWay: TypeAlias = asyncio.Queue[tuple[float, bytes | None]]
 
 FIRST_RESEND_S = 0.2  # RFC 6298 asks for 1 s; Linux waits this long
 _CHUNK_BYTES = 4096
@@ -116,6 +118,7 @@ class FaultProxy:
         """Do it to every connection, in the proxy's thread, and wait until it is done."""
 
         async def doing() -> None:
+            await asyncio.sleep(0)  # who has just come in begins
             for wire in list(self._wires):
                 act(wire)
             await asyncio.sleep(0)  # what was cancelled ends
@@ -128,7 +131,7 @@ class FaultProxy:
             self.accepted += 1
             near.setblocking(False)
             if self._weather.is_refusing:
-                _reset(near)
+                _close(near)
             else:
                 _Wire(self, near).begin()
 
@@ -150,59 +153,62 @@ class _Wire:
         self._proxy._wires.add(self)
         self._start(self._connect())
 
-    def end(self) -> None:
-        """Reset both sides."""
-        self.forget_far()
-        _reset(self._near)
+    def end(self, is_reset: bool = True) -> None:
+        """Close both sides, with a reset or in order."""
+        self.forget_far(is_reset)
+        _close(self._near, is_reset)
         self._proxy._wires.discard(self)
 
-    def forget_far(self) -> None:
-        """Reset the far side; the near side stays connected to nobody."""
+    def forget_far(self, is_reset: bool = True) -> None:
+        """Close the far side; the near side stays connected to nobody."""
         for task in self._tasks:
             task.cancel()
-        _reset(self._far)
+        _close(self._far, is_reset)
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(self._loop.create_task(self._guarded(coroutine)))
-
-    async def _guarded(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        try:
-            await coroutine
-        except OSError:  # one side is gone, so the other one learns it
-            self.end()
+        self._tasks.append(self._loop.create_task(coroutine))
 
     async def _connect(self) -> None:
         await self._proxy._may_pass.wait()
-        await self._loop.sock_connect(self._far, self._proxy._target)
+        try:
+            await self._loop.sock_connect(self._far, self._proxy._target)
+        except OSError:
+            self.end()
+            return
         for source, sink in ((self._near, self._far), (self._far, self._near)):
-            on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_CHUNKS_ON_THE_WAY)
+            on_the_way: _OnTheWay = asyncio.Queue(_CHUNKS_ON_THE_WAY)
             self._start(self._take(source, on_the_way))
             self._start(self._give(on_the_way, sink))
 
-    async def _take(self, source: socket.socket, on_the_way: asyncio.Queue[tuple[float, bytes]]) -> None:
-        """Read until the end, which is an empty piece."""
+    async def _take(self, source: socket.socket, on_the_way: _OnTheWay) -> None:
+        """Read until the end, which is an empty piece, or until a reset, which is None: it, too, takes its time."""
         sent_s = due_s = 0.0
-        piece = b"-"
+        piece: bytes | None = b"-"
         while piece:
-            piece = await self._loop.sock_recv(source, _CHUNK_BYTES)
+            try:
+                piece = await self._loop.sock_recv(source, _CHUNK_BYTES)
+            except ConnectionError:
+                piece = None
             weather = self._proxy._weather
-            sent_s = max(sent_s, self._loop.time()) + _duration_s(weather, piece)
+            sent_s = max(sent_s, self._loop.time()) + _duration_s(weather, piece or b"")
             due_s = max(due_s, sent_s + weather.delay_s + _stall_s(weather, self._proxy._chance))
             await on_the_way.put((due_s, piece))
 
-    async def _give(self, on_the_way: asyncio.Queue[tuple[float, bytes]], sink: socket.socket) -> None:
-        piece = b"-"
+    async def _give(self, on_the_way: _OnTheWay, sink: socket.socket) -> None:
+        """Send on what is due. A side that is gone hears no more; its own reset, if any, is on its way back."""
+        piece: bytes | None = b"-"
         while piece:
             due_s, piece = await on_the_way.get()
             await asyncio.sleep(due_s - self._loop.time())
             await self._proxy._may_pass.wait()
-            await self._loop.sock_sendall(sink, piece)
-        sink.shutdown(socket.SHUT_WR)
+            with suppress(OSError):
+                if piece:
+                    await self._loop.sock_sendall(sink, piece)
+                elif piece is not None:
+                    sink.shutdown(socket.SHUT_WR)
         self._directions_open -= 1
-        if not self._directions_open:
-            self._near.close()
-            self._far.close()
-            self._proxy._wires.discard(self)
+        if piece is None or not self._directions_open:
+            self.end(is_reset=piece is None)
 
 
 def _duration_s(weather: Weather, piece: bytes) -> float:
@@ -217,8 +223,9 @@ def _stall_s(weather: Weather, chance: random.Random) -> float:
     return stall_s
 
 
-def _reset(line: socket.socket) -> None:
+def _close(line: socket.socket, is_reset: bool = True) -> None:
     for_no_time = (1).to_bytes(4, sys.byteorder) + bytes(4)  # struct linger: the close becomes a reset
-    with suppress(OSError):
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, for_no_time)
+    if is_reset:
+        with suppress(OSError):
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, for_no_time)
     line.close()

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from agency.broker.topics import topic
 from appliance.link.bounded_client import MAX_IN_FLIGHT
 from appliance.link.mqtt import Acknowledged, Connected, Disconnected, MqttLine, Received
 from appliance.link.reasons import NO_MATCHING_SUBSCRIBERS
+from appliance.simulate.proxy import FaultProxy, Weather
 from tests.contract.line_bench import EVENT, ID, WILL, Bench, bench_in
 from tests.unit.agency.fleet import AGENCY
 from tests.unit.agency.site import wait_until
@@ -193,6 +195,20 @@ def test_the_broker_publishes_no_will_after_a_goodbye(bench: Bench) -> None:
     process.communicate(b"\n")
     assert process.returncode == 0
     time.sleep(0.3)
+    assert desk.received == []
+
+
+@pytest.mark.parametrize("after_s", [0.02, 0.2, 0.45, 0.7])
+def test_a_line_that_is_stopped_while_it_connects_leaves_no_will(bench: Bench, after_s: float) -> None:
+    desk = bench.agency("agency-desk", STATUS)
+    with FaultProxy("127.0.0.1", bench.site.port) as proxy:
+        proxy.weather = Weather(delay_s=0.1)
+        line = MqttLine(replace(bench.address, port=proxy.port), WILL, lambda: None)
+        line.start()
+        time.sleep(after_s)
+        line.stop()
+        assert not line.is_alive()
+        time.sleep(0.3)
     assert desk.received == []
 
 

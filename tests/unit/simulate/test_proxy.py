@@ -23,6 +23,7 @@ class Echo:
         self.port: int = self._listener.getsockname()[1]
         self.lines: list[socket.socket] = []
         self.ends: list[str] = []
+        self.heard = b""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -35,6 +36,7 @@ class Echo:
     def _echo(self, line: socket.socket) -> None:
         try:
             while piece := line.recv(65536):
+                self.heard += piece
                 line.sendall(piece)
             self.ends.append("end")
             line.close()
@@ -209,6 +211,20 @@ def test_half_open_is_silence_for_ever_and_a_new_connection_works(proxy: FaultPr
         with call(proxy) as new:
             assert ask(new, b"hello") == b"hello"
         assert is_silent(line)
+
+
+def test_a_reset_takes_its_time_and_comes_after_what_was_said_before(proxy: FaultProxy, echo: Echo) -> None:
+    line = call(proxy)
+    ask(line, b"warm")
+    proxy.weather = Weather(delay_s=0.2)
+    line.sendall(b"last words")
+    time.sleep(0.1)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    line.close()
+    time.sleep(0.05)
+    assert echo.heard == b"warm"
+    wait_until(lambda: echo.ends == ["reset"])
+    assert echo.heard == b"warmlast words"
 
 
 def test_a_cut_resets_both_sides_of_what_is_there_and_nothing_else(proxy: FaultProxy, echo: Echo) -> None:
