@@ -1,10 +1,12 @@
 """How long to wait before the next attempt to connect. Pure: chance in, seconds out.
 
 Pauses grow and are never the same at two stations, or after an outage of the broker two hundred thousand of them
-would come back in the same second. Each pause is drawn between the shortest and three times the one before; the
-longest bounds what is drawn from, not what was drawn: else most stations would end up waiting exactly that long.
+would come back in the same second. Each pause is drawn between the shortest and all the pauses before it together, so
+nobody waits much longer than the outage lasted; the longest bounds what is drawn from, not what was drawn: else most
+stations would end up waiting exactly that long.
 
-Source: "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015), there "decorrelated".
+Source: "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015). Its "decorrelated" draws from three times the
+pause before, which after ten seconds of outage may be a wait of a minute and a half.
 """
 
 import random
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field
 
 SHORTEST_S = 1.0
 LONGEST_S = 120.0
-_GROWTH = 3.0
+_FIRST_SPREAD = 3.0
 
 
 @dataclass
@@ -29,14 +31,15 @@ class Backoff:
     shortest_s: float = SHORTEST_S
     longest_s: float = LONGEST_S
     chance: random.Random = field(default_factory=random.SystemRandom)
-    _last_s: float = 0.0
+    _waited_s: float = 0.0
 
     def next_s(self) -> float:
         """Return the next pause in seconds."""
         shortest_s = min(self.shortest_s, self.longest_s / 2)
-        most_s = min(max(self._last_s, shortest_s) * _GROWTH, self.longest_s)
-        self._last_s = self.chance.uniform(shortest_s, most_s)
-        return self._last_s
+        most_s = min(max(self._waited_s, shortest_s * _FIRST_SPREAD), self.longest_s)
+        pause_s = self.chance.uniform(shortest_s, most_s)
+        self._waited_s += pause_s
+        return pause_s
 
     def jittered_s(self, least_s: float) -> float:
         """Return a pause between ``least_s`` and twice as long, for who must stay away for a while."""
@@ -44,4 +47,4 @@ class Backoff:
 
     def reset(self) -> None:
         """Begin with a short pause again: the last connection held."""
-        self._last_s = 0.0
+        self._waited_s = 0.0

@@ -28,7 +28,7 @@ from appliance.link.reasons import meaning
 
 WAITING_BYTES = 1 << 20
 WAITING_MESSAGES = 500
-STEADY_S = 60.0
+STEADY_S = 20.0
 _NO_LIMIT_BYTES = 256 << 20  # what MQTT can say at all
 _PACKET_OVERHEAD_BYTES = 32
 

@@ -16,11 +16,13 @@ import pytest
 
 from agency.broker.configuration import MAX_PACKET_BYTES
 from agency.broker.topics import topic
+from appliance.link import mqtt
+from appliance.link.backoff import Backoff
 from appliance.link.bounded_client import MAX_IN_FLIGHT
 from appliance.link.mqtt import Acknowledged, Connected, Disconnected, MqttLine, Received
 from appliance.link.reasons import NO_MATCHING_SUBSCRIBERS
 from appliance.simulate.proxy import FaultProxy, Weather
-from tests.contract.line_bench import EVENT, ID, WILL, Bench, bench_in
+from tests.contract.line_bench import EVENT, ID, WILL, Bench, Ours, bench_in
 from tests.unit.agency.fleet import AGENCY
 from tests.unit.agency.site import wait_until
 
@@ -196,6 +198,26 @@ def test_the_broker_publishes_no_will_after_a_goodbye(bench: Bench) -> None:
     assert process.returncode == 0
     time.sleep(0.3)
     assert desk.received == []
+
+
+def test_pauses_begin_anew_only_after_a_connection_that_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    backoff = Backoff(shortest_s=0.1)
+    line = MqttLine(bench.address, WILL, lambda: None, backoff)
+    bench.lines.append(line)
+    ours = Ours(line)
+    with FaultProxy("127.0.0.1", bench.site.port) as proxy:
+        line._address = replace(bench.address, port=proxy.port)
+        line.start()
+        for number in range(1, 4):
+            ours.wait(Connected, number)
+            proxy.cut()
+        ours.wait(Connected, 4)
+        assert backoff._waited_s >= 3 * 0.1
+        monkeypatch.setattr(mqtt, "STEADY_S", 0.2)
+        time.sleep(0.3)
+        proxy.cut()
+        ours.wait(Connected, 5)
+        assert backoff._waited_s <= 0.3
 
 
 @pytest.mark.parametrize("after_s", [0.02, 0.2, 0.45, 0.7])

@@ -1,7 +1,6 @@
 """Pauses before the next attempt: they grow, they are bounded, and no two stations wait alike."""
 
 import random
-from itertools import pairwise
 
 import pytest
 
@@ -25,10 +24,20 @@ def test_the_first_pause_is_short_and_later_ones_are_longer() -> None:
     assert sum(lasts) / len(lasts) > 20
 
 
-def test_each_pause_is_at_most_three_times_the_one_before() -> None:
-    for seed in range(20):
-        steps = pauses(seed)
-        assert all(after <= max(3 * before, 3) for before, after in pairwise(steps))
+def test_nobody_waits_much_longer_than_the_outage_lasted() -> None:
+    for seed in range(200):
+        waited_s = 0.0
+        for pause_s in pauses(seed, 30):
+            assert pause_s <= max(waited_s, 3 * SHORTEST_S)
+            waited_s += pause_s
+
+
+def test_a_long_outage_is_not_many_attempts() -> None:
+    for seed in range(50):
+        backoff, waited_s, attempts = Backoff(chance=random.Random(seed)), 0.0, 0
+        while waited_s < 7 * 86_400:
+            waited_s, attempts = waited_s + backoff.next_s(), attempts + 1
+        assert attempts < 7 * 86_400 / 50
 
 
 def test_a_fleet_comes_back_spread_out() -> None:
