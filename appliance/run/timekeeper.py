@@ -5,9 +5,11 @@ that can be trusted lowers it: then it is what the clock said after the jump.
 """
 
 import logging
+from contextlib import suppress
 from datetime import datetime
 
 from appliance import RELEASED
+from appliance.errors import VerificationError
 from appliance.events.sign import unverified_payload
 from appliance.events.writer import EventWriter
 from appliance.hardware.clock import THAI_TIME
@@ -16,6 +18,8 @@ from appliance.outbox.store import Outbox, Row
 from appliance.ports import Moment
 
 CLOCK_JUMPED = "clock.jumped.v1"
+
+_GARBLED = (VerificationError, KeyError, TypeError, ValueError, OverflowError)
 
 _log = logging.getLogger(__name__)
 
@@ -43,12 +47,14 @@ class Floor:
 
 
 def _signed_time(row: Row) -> datetime:
-    """Return the time after which the event in ``row`` lets the next one be."""
-    if row.type == CLOCK_JUMPED:
-        data = unverified_payload(row.jws)["data"]
-        if data["clock"]["quality"] != "unsure":
-            return datetime.fromisoformat(data["jump"]["to"])
-    return datetime.fromisoformat(row.time)
+    """Return the time after which the event in ``row`` lets the next one be; the release where the row is garbled."""
+    time = row.time
+    with suppress(*_GARBLED):
+        if row.type == CLOCK_JUMPED:
+            data = unverified_payload(row.jws)["data"]
+            time = data["jump"]["to"] if data["clock"]["quality"] != "unsure" else time
+        return datetime.fromisoformat(time).astimezone(THAI_TIME)
+    return released()
 
 
 class Timekeeper:
@@ -81,6 +87,8 @@ class Timekeeper:
         row = self._outbox.row(self._outbox.head().sequence - 1)
         if row is None:
             return
-        clock = unverified_payload(row.jws)["data"]["clock"]
-        if clock["quality"] != "unsure":
-            self._clock.settle(Moment(_signed_time(row), clock["quality"], None, clock["boot"], clock["monotonic_s"]))
+        with suppress(*_GARBLED):  # 'outbox verify' is who says so
+            clock = unverified_payload(row.jws)["data"]["clock"]
+            if clock["quality"] != "unsure":
+                at = Moment(_signed_time(row), clock["quality"], None, clock["boot"], float(clock["monotonic_s"]))
+                self._clock.settle(at)

@@ -240,6 +240,25 @@ def test_midnight_back_and_forth_makes_no_person_come_twice(kept: Kept) -> None:
     kept.check()
 
 
+@pytest.mark.parametrize("column", ["time", "jws"])
+@pytest.mark.parametrize("garbage", ["", "x", "e30.e30.e30", "9999-99-99", "a.bnVsbA.c", "2026-11-25T08:00:00"])
+@pytest.mark.parametrize("is_jump", [True, False])
+def test_a_garbled_row_neither_stops_the_station_nor_moves_its_floor_below_the_release(
+    kept: Kept, column: str, garbage: str, is_jump: bool
+) -> None:
+    kept.switch_on()
+    kept.come(1)
+    if is_jump:
+        kept.machine.is_set(NOW + timedelta(days=1))
+        kept.keeper.look()
+    kept.outbox._db.execute(f"UPDATE event SET {column} = ?", (garbage,))  # noqa: S608
+    kept.begin()
+    kept.machine.is_set(EPOCH, "unsure")
+    assert kept.steady.now().time >= released()
+    kept.machine.is_set(NOW + timedelta(days=2))
+    assert kept.come(2) is State.ACCEPTED
+
+
 @pytest.mark.parametrize("midnight", ["2026-12-31T23:58:00", "2028-02-28T23:58:00", "2028-02-29T23:58:00"])
 def test_the_day_of_attendance_begins_at_midnight_in_thailand(kept: Kept, midnight: str) -> None:
     kept.switch_on(datetime.fromisoformat(midnight).replace(tzinfo=THAI_TIME))
