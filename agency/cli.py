@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from agency import streams
-from agency.commands import epoch, reports, rosters, serve, setup, stations
+from agency.commands import epoch, keys, reports, rosters, serve, setup, stations
 from agency.home import DEFAULT_HOME, Home
 from agency.values import MAX_PORT, MAX_SEQUENCE, broker_address, whole
 from appliance import __version__
@@ -26,6 +26,7 @@ from appliance.errors import (
     VerificationError,
     WrongUse,
 )
+from appliance.events.agency_keys import PURPOSES
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 Command = Callable[[Home, argparse.Namespace], int]
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_stations(commands, common)
     _add_rosters(commands, common)
     _add_services(commands, common)
+    _add_keys(commands, common)
     _add_epoch(commands, common)
     _add_reports(commands, common)
     return parser
@@ -183,6 +185,16 @@ def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
     run = _add(commands, common, "run", serve.run)
     run.add_argument("--no-broker", action="store_true", help="the broker runs elsewhere")
     _add_broker_option(run)
+
+
+def _add_keys(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _group(commands, common, "keys", "The agency's own keys: receipt, document, duty, escrow.")
+    _add(group, common, "list", keys.list_)
+    rotate, retire = _add(group, common, "rotate", keys.rotate), _add(group, common, "retire", keys.retire)
+    for parser in (rotate, retire):
+        parser.add_argument("purpose", metavar="PURPOSE", choices=tuple(PURPOSES), help=", ".join(PURPOSES))
+    for parser in (rotate, retire, _add(group, common, "push", keys.push)):
+        _add_broker_option(parser)
 
 
 def _add_epoch(commands: Commands, common: argparse.ArgumentParser) -> None:

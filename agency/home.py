@@ -3,6 +3,7 @@
 ::
 
     keys/    receipt.jwk document.jwk duty.jwk escrow.jwk ca.key       0700, files 0600
+             PURPOSE-KID.jwk (of before)  PURPOSE.next.jwk (not yet pushed)
     tls/     server, agency-ingest, agency-desk: .pem and .key         0700, files 0600
     public/  agency.jwks stations.jwks ca.pem                          what a verifier needs, no secret
     broker/  mosquitto.conf acl data/
@@ -92,9 +93,29 @@ class Home:
         """
         return _read_json(self.keys / f"{name}.jwk")
 
+    def private_keys(self, purpose: str) -> dict[str, Jwk]:
+        """Return the private keys of a purpose that are on this machine, old ones and the next one too, by kid."""
+        paths = [self.keys / f"{purpose}.jwk", *self.keys.glob(f"{purpose}[-.]*.jwk")]
+        return {str(key["kid"]): key for key in (_read_json(path) for path in paths if path.exists())}
+
+    def opening_keys(self) -> dict[str, Jwk]:
+        """Return every key on this machine that opens seals, by kid.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        keys = {**self.private_keys("duty"), **self.private_keys("escrow")}
+        if not keys:
+            raise ConfigError([f"no duty or escrow key in {self.keys}: bring one back for this command"])
+        return keys
+
     def public_keys(self) -> list[Jwk]:
-        """Return the agency's public keys."""
+        """Return every public key of the agency, those too that are superseded or retired."""
         return read_jwks(self.public / "agency.jwks")
+
+    def keys_in_force(self) -> list[Jwk]:
+        """Return the public keys that stations are to use: to verify by, and to seal to."""
+        return [key for key in self.public_keys() if "state" not in key]
 
 
 def read_jwks(path: Path) -> list[Jwk]:

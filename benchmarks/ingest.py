@@ -107,7 +107,7 @@ def _prepare(folder: Path, most: int) -> tuple[Database, Rules, list[list[Bundle
         if sum(_events(one) for one in batches[-1]) + _events(bundle) > BATCH_EVENTS:
             batches.append([])
         batches[-1].append(bundle)
-    return database, Rules(AGENCY, frozenset(str(key["kid"]) for key in sealing)), batches[:-1]
+    return database, Rules.of(AGENCY, sealing), batches[:-1]
 
 
 def _events(bundle: Bundle) -> int:

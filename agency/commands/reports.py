@@ -31,7 +31,7 @@ def attendance(home: Home, arguments: argparse.Namespace) -> int:
     question = Question(parse_day(arguments.date, "--date"), arguments.set, progress("opened"))
     with Database.open(home.database) as database, database.read() as connection:
         _require_set(connection, arguments.set)
-        report = report_of(connection, question, home.key("duty"), KeyRing(event_keys(connection)))
+        report = report_of(connection, question, home.opening_keys(), KeyRing(event_keys(connection)))
     wants_json = arguments.json or arguments.format == "json"
     sys.stdout.write(as_json(report.lines) if wants_json else as_csv(report.lines))
     if report.unreadable:
@@ -118,10 +118,9 @@ def _verify(lines: TextIO, directory: Path) -> "Verification":
     from agency.ingest.verification import Rules
     from agency.reports.export import keys_from_jwks, verify_export
 
-    agency_keys = read_jwks(directory / "agency.jwks")
-    recipients = frozenset(str(key.get("kid")) for key in agency_keys if key.get("use") == "enc")
+    rules = Rules.of(None, read_jwks(directory / "agency.jwks"))
     stations = keys_from_jwks(read_jwks(directory / "stations.jwks"))
-    return verify_export(lines, KeyRing(stations), Rules(None, recipients), progress("verified"))
+    return verify_export(lines, KeyRing(stations), rules, progress("verified"))
 
 
 @contextmanager

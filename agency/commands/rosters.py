@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from agency.broker.topics import is_id
 from agency.clock import now_text
 from agency.commands.output import progress, say
+from agency.commands.publishing import publish_to_all
 from agency.home import Home
 from agency.values import parse_day
 from appliance.errors import DeliveryError, WrongUse
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from agency.store.database import Connection, Database
     from agency.store.documents import StoredDocument
     from agency.store.rosters import StoredRoster
-
-_CONNECT_S = 10.0
 
 
 def import_(home: Home, arguments: argparse.Namespace) -> int:
@@ -45,7 +44,7 @@ def _store(home: Home, set_id: str, as_of: str, people: "tuple[Person, ...]") ->
     from agency.store.database import Database
     from agency.store.rosters import StoredRoster, next_roster_version, put_roster
 
-    recipients = [key for key in home.public_keys() if key.get("purpose") in ("duty", "escrow")]
+    recipients = [key for key in home.keys_in_force() if key["use"] == "enc"]
     body = digest_members(Import(set_id, 0, as_of, people), progress("digests", len(people)))
     with Database.open(home.database) as database, database.write() as connection:
         new = Import(set_id, next_roster_version(connection), as_of, people)
@@ -64,7 +63,7 @@ def push(home: Home, arguments: argparse.Namespace) -> int:
             say("no station is enrolled yet; a station gets this roster with its grant")
             return 0
         try:
-            _publish(home, database, arguments, document, stations)
+            publish_to_all(home, database, arguments, document, stations)
         except DeliveryError as error:
             words = f"roster document {document.version} is kept; push again to send it"
             raise DeliveryError(f"{error}; {words}") from error
@@ -98,28 +97,3 @@ def _chosen_roster(connection: "Connection", set_id: str | None) -> "StoredRoste
     if not chosen:
         raise WrongUse("no such roster: 'card-agency roster import' makes one")
     raise WrongUse(f"choose one with --set: {', '.join(roster.set for roster in chosen)}")
-
-
-def _publish(
-    home: Home,
-    database: "Database",
-    arguments: argparse.Namespace,
-    document: "StoredDocument",
-    stations: list[str],
-) -> None:
-    from agency.broker.client import BrokerClient
-    from agency.broker.configuration import DESK_USER
-    from agency.commands.serve import login
-    from agency.desk.documents import publish
-
-    meta = database.meta()
-    client = BrokerClient(login(home, meta, DESK_USER, arguments.broker))
-    client.start()
-    try:
-        client.wait_connected(_CONNECT_S)
-        tell = progress("stations", len(stations))
-        for done, station in enumerate(stations, 1):
-            publish(client, meta["agency"], station, document)
-            tell(done)
-    finally:
-        client.stop(0)

@@ -59,26 +59,20 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
     """Take events until SIGTERM."""
     from agency.broker.client import BrokerClient
     from agency.broker.configuration import INGEST_USER
+    from agency.ingest.office import office_of
     from agency.ingest.restored import Witness
-    from agency.ingest.worker import LARGEST_MESSAGE, Office, Worker, event_topics, receipt_topics
+    from agency.ingest.worker import LARGEST_MESSAGE, Worker, event_topics, receipt_topics
     from agency.store.database import Database
-    from appliance.events.sign import KeySet, Signer
 
     start_log(arguments.verbose)
     stop = stop_on_signal()
-    sealing = [key for key in home.public_keys() if key.get("use") == "enc"]
     with Database.open(home.database) as database:
         meta = database.meta()
-        office = Office(
-            agency=meta["agency"],
-            recipients=frozenset(str(key["kid"]) for key in sealing),
-            signer=Signer(home.key("receipt")),
-            keys=KeySet(home.public_keys()),
-        )
+        agency = meta["agency"]
         where = login(home, meta, INGEST_USER, arguments.broker)
-        topics, kept = event_topics(office.agency), receipt_topics(office.agency)
+        topics, kept = event_topics(agency), receipt_topics(agency)
         client = BrokerClient(where, topics, kept=kept, largest=LARGEST_MESSAGE)
-        worker = Worker(database, client, office, Witness(home.witness))
+        worker = Worker(database, client, office_of(home, agency), Witness(home.witness))
         client.start()
         try:
             worker.run(stop)

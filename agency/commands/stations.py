@@ -65,7 +65,7 @@ def _surroundings(home: Home) -> "Surroundings":
     with Database.open(home.database) as database:
         meta = database.meta()
     ca = _read(home.public / "ca.pem").decode()
-    return Surroundings(meta["agency"], ca, home.public_keys(), meta["host"], int(meta["port"]))
+    return Surroundings(meta["agency"], ca, home.keys_in_force(), meta["host"], int(meta["port"]))
 
 
 def _authority(home: Home) -> "Authority":

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agency import citizen_number
+from agency.desk.opening import OpeningKeys, open_with
 from appliance.errors import VerificationError
 from appliance.events.roster import roster_body
-from appliance.events.seal import open_seal, seal
+from appliance.events.seal import seal
 from appliance.events.sign import Jwk
 
 HEADER = ["citizen_id", "member", "name"]
@@ -143,13 +144,13 @@ def digest_members(new: Import, progress: Callable[[int], None]) -> dict[str, An
     return roster_body(new.set, new.as_of, (person.citizen_id for person in new.people), progress)
 
 
-def open_member(sealed: dict[str, Any], context: str, key: Jwk) -> Person:
-    """Open one member with the duty or the escrow key.
+def open_member(sealed: dict[str, Any], context: str, keys: OpeningKeys) -> Person:
+    """Open one member with whichever duty or escrow key it is sealed to.
 
     Raises:
         VerificationError: altered, moved, or sealed to others.
     """
-    fields = open_seal(sealed, key, context)
+    fields = open_with(sealed, keys, context)
     try:
         return Person(fields["citizen_id"], fields["member"], fields["name"])
     except KeyError:

@@ -5,6 +5,7 @@ holds but the content does not: a finding with a ``code``, which is quarantined 
 be read, covered all the same. Everything holds: a finding without a code.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from appliance.errors import VerificationError
 from appliance.events.chain import Position
 from appliance.events.cloud_event import seal_context
 from appliance.events.schema import EVENT
+from appliance.events.sign import Jwk
 
 REVOKED = "revoked"
 
@@ -29,11 +31,21 @@ class Rules:
 
     Args:
         agency: agency id, or None to take any agency's (an export says whose it is by its keys alone).
-        recipients: thumbprints of the sealing keys; a seal that one of them cannot open is of no use.
+        duty: thumbprints of every duty key that was ever published; a station may be away while keys change.
+        escrow: likewise. A seal has one of each and nobody else, or it is of no use, or of use to a stranger.
     """
 
     agency: str | None
-    recipients: frozenset[str]
+    duty: frozenset[str]
+    escrow: frozenset[str]
+
+    @classmethod
+    def of(cls, agency: str | None, jwks: Iterable[Jwk]) -> "Rules":
+        """Return the rules of the agency with these public keys."""
+        kids: dict[object, set[str]] = {"duty": set(), "escrow": set()}
+        for jwk in jwks:
+            kids.setdefault(jwk.get("purpose"), set()).add(str(jwk.get("kid")))
+        return cls(agency, frozenset(kids["duty"]), frozenset(kids["escrow"]))
 
 
 @dataclass(frozen=True)
@@ -121,7 +133,8 @@ def _data_fault(data: dict[str, Any], context: str, rules: Rules) -> str | None:
     except ValueError:
         return "seal_moved"
     recipients = {recipient["header"]["kid"] for recipient in sealed["recipients"]}
-    return None if rules.recipients <= recipients else "seal_recipients"
+    is_for_both = recipients & rules.duty and recipients & rules.escrow
+    return None if is_for_both and recipients <= rules.duty | rules.escrow else "seal_recipients"
 
 
 def clear_text(event: dict[str, Any]) -> str:

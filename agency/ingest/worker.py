@@ -7,22 +7,20 @@ whoever started it starts it again. Nothing is lost by that: what was not covere
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 from agency.broker.client import BrokerClient, Message
 from agency.broker.topics import station_of, topic
 from agency.ingest.batch import Bundle, take
 from agency.ingest.bundle import MAX_BUNDLE_BYTES
 from agency.ingest.news import News
+from agency.ingest.office import Office
 from agency.ingest.receipts import Address, Pacer, compose
 from agency.ingest.restored import Witness, notice, notice_receipt
-from agency.ingest.verification import Rules
 from agency.store.database import Database
 from agency.store.epoch import reach
 from agency.store.receipts import keep_receipts
 from agency.store.stations import event_keys
-from appliance.events.sign import KeySet, Signer
 
 _log = logging.getLogger(__name__)
 
@@ -41,40 +39,25 @@ def receipt_topics(agency: str) -> tuple[str, ...]:
     return (topic(agency, "+", "receipt"),)
 
 
-@dataclass(frozen=True)
-class Office:
-    """What a worker must know of its agency.
-
-    Args:
-        agency: agency id.
-        recipients: thumbprints of the sealing keys.
-        signer: the receipt key.
-        keys: the agency's public keys, to know its own receipts again.
-    """
-
-    agency: str
-    recipients: frozenset[str]
-    signer: Signer
-    keys: KeySet
-
-
 class Worker:
     """Takes events until it is told to stop.
 
     Args:
         database: the store.
         client: started, subscribed to ``event_topics``.
-        office: the agency as this worker must know it.
+        office: returns the agency as it is now.
         witness: who has seen how far the store had come.
     """
 
-    def __init__(self, database: Database, client: BrokerClient, office: Office, witness: Witness) -> None:
+    def __init__(
+        self, database: Database, client: BrokerClient, office: Callable[[], Office], witness: Witness
+    ) -> None:
         self._database = database
         self._witness = witness
         self._news = News(database)
         self._client = client
         self._office = office
-        self._rules = Rules(office.agency, office.recipients)
+        self._agency = office().agency
         self._pacer = Pacer()
 
     def run(self, stop: threading.Event) -> None:
@@ -84,6 +67,7 @@ class Worker:
             DatabaseError: the database fails.
             DeliveryError: the MQTT client is dead.
             OSError: the witness cannot be written.
+            ConfigError: a key that was rotated cannot be used.
         """
         with self._database.write() as connection:
             self._complain(notice(connection, self._witness))
@@ -109,10 +93,10 @@ class Worker:
             wait = 0.0
 
     def _bundle(self, message: Message) -> Bundle | None:
-        if (receiver := station_of(message.topic, self._office.agency, "receipt")) is not None:
+        if (receiver := station_of(message.topic, self._agency, "receipt")) is not None:
             self._look_at(message, receiver)
             return None
-        station = station_of(message.topic, self._office.agency, "event")
+        station = station_of(message.topic, self._agency, "event")
         if station is None:
             _log.warning("ignored a message on %s", message.topic)
             return None
@@ -125,14 +109,14 @@ class Worker:
         """Look at a receipt that the broker kept; what other workers send now is no news."""
         if message.is_retained:
             with self._database.write() as connection:
-                self._complain(notice_receipt(connection, message.payload, self._office.keys, station))
+                self._complain(notice_receipt(connection, message.payload, self._office().keys, station))
 
     def _complain(self, epoch: int | None) -> None:
         if epoch is not None:
             _log.error("the database was put back from an older copy: epoch %d; stations send again", epoch)
 
     def _take(self, bundles: list[Bundle]) -> None:
-        tally = take(self._database, self._rules, bundles)
+        tally = take(self._database, self._office().rules, bundles)  # not sooner: these may be sealed to new keys
         now = time.monotonic()
         for address, urgency in tally.urgencies.items():
             self._pacer.ask(address, urgency, now)
@@ -148,8 +132,9 @@ class Worker:
             good = {key.kid for key in keys if key.revoked_at is None}  # one may have been revoked since it was asked
             owed = [address for address in addresses if address.chain.kid in good]
             here = reach(connection)
-            signed = {one: compose(connection, one, here.epoch).sign(self._office.signer) for one in owed}
+            signer = self._office().signer
+            signed = {one: compose(connection, one, here.epoch).sign(signer) for one in owed}
             keep_receipts(connection, {address.chain: jws for address, jws in signed.items()})
         self._witness.write(here)
         for address, jws in signed.items():
-            self._client.publish_retained(topic(self._office.agency, address.station, "receipt"), jws)
+            self._client.publish_retained(topic(self._agency, address.station, "receipt"), jws)

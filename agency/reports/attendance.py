@@ -14,6 +14,7 @@ from datetime import datetime
 
 from agency import citizen_number
 from agency.clock import THAI_TIME
+from agency.desk.opening import OpeningKeys, open_with
 from agency.desk.rosters import Person, member_context, open_member
 from agency.ingest.bundle import KeyRing
 from agency.store.chains import Event
@@ -23,8 +24,6 @@ from agency.store.rosters import newest_rosters, sealed_members
 from appliance.errors import VerificationError
 from appliance.events.chain import Position
 from appliance.events.cloud_event import seal_context
-from appliance.events.seal import open_seal
-from appliance.events.sign import Jwk
 
 _EVENT_TYPE = "school.attendance."
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "|", "%")
@@ -91,47 +90,47 @@ class Question:
     progress: Callable[[int], None] = lambda done: None
 
 
-def attendance(connection: Connection, question: Question, duty: Jwk, ring: KeyRing) -> Attendance:
-    """Make the report with the duty key.
+def attendance(connection: Connection, question: Question, keys: OpeningKeys, ring: KeyRing) -> Attendance:
+    """Make the report with duty or escrow keys, old ones too.
 
     Raises:
-        VerificationError: a roster member's seal does not open: another duty key, or an altered store.
+        VerificationError: a roster member's seal does not open: none of these keys, or an altered store.
     """
     report = Attendance()
     visits: dict[tuple[str, str], list[_Visit]] = defaultdict(list)
     for done, event in enumerate(accepted_visits(connection, question.date, _EVENT_TYPE), 1):
         question.progress(done)
         try:
-            visit = _open_visit(event, duty, ring)
+            visit = _open_visit(event, keys, ring)
         except VerificationError:
             report.unreadable += 1
         else:
             visits[visit.citizen_id, visit.station].append(visit)
-    people = _members(connection, question, duty)
+    people = _members(connection, question, keys)
     for (number, _), group in visits.items():
         report.lines.extend(_lines(question, people.get(number, []), group))
     report.lines.sort(key=lambda line: (line.set == "", line.set, line.member, line.name, line.station))
     return report
 
 
-def _open_visit(event: Event, duty: Jwk, ring: KeyRing) -> _Visit:
+def _open_visit(event: Event, keys: OpeningKeys, ring: KeyRing) -> _Visit:
     _, payload = ring.open(event.jws)
     context = seal_context(payload["source"], Position(payload["chain"], int(payload["sequence"]), ""))
-    number = open_seal(payload["data"]["sealed"], duty, context).get("citizen_id")
+    number = open_with(payload["data"]["sealed"], keys, context).get("citizen_id")
     if not isinstance(number, str) or not citizen_number.is_valid(number):
         raise VerificationError("the seal holds no citizen number")
     local = datetime.fromisoformat(payload["time"]).astimezone(THAI_TIME)
     return _Visit(number, event.station, local.strftime("%H:%M:%S"), payload["data"]["choice"])
 
 
-def _members(connection: Connection, question: Question, duty: Jwk) -> dict[str, list[tuple[str, Person]]]:
+def _members(connection: Connection, question: Question, keys: OpeningKeys) -> dict[str, list[tuple[str, Person]]]:
     """Return set and person by citizen number, for the newest roster of each set."""
     people: dict[str, list[tuple[str, Person]]] = defaultdict(list)
     for roster in newest_rosters(connection):
         if question.set in (None, roster.set):
             for index, sealed in sealed_members(connection, roster.version):
                 question.progress(index)
-                person = open_member(sealed, member_context(roster.set, roster.version, index), duty)
+                person = open_member(sealed, member_context(roster.set, roster.version, index), keys)
                 people[person.citizen_id].append((roster.set, person))
     return people
 

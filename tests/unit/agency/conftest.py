@@ -25,7 +25,7 @@ class Office:
 
     @property
     def rules(self) -> Rules:
-        return Rules(AGENCY, frozenset(key["kid"] for key in self.station.recipients))
+        return Rules.of(AGENCY, self.station.recipients)
 
     def take(self, *lines: str, station: str | None = None) -> Tally:
         """Ingest one bundle as it would come over the station's topic."""

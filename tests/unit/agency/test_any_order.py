@@ -75,7 +75,7 @@ def test_any_delivery_ends_in_the_same_store(seed: int, tmp_path: Path) -> None:
     for sequence in range(2, EVENTS + 1):
         lines.append(station.poison() if sequence in poison else station.visit(Pupil.make(sequence)))
     model = Model(lines, poison)
-    rules = Rules(AGENCY, frozenset(key["kid"] for key in recipients))
+    rules = Rules.of(AGENCY, recipients)
     with Database.open(home.database) as database:
         with database.write() as connection:
             put_station(connection, EventKey(station.signer.kid, station.id, station.signer.public("event"), "", None))
@@ -107,7 +107,7 @@ def test_the_size_of_a_batch_makes_no_difference(size: int, tmp_path: Path) -> N
     found(home, Founding(AGENCY, (), 8883))
     recipients = [key for key in home.public_keys() if key["use"] == "enc"]
     stations = [Station(f"bkk-{number}", recipients) for number in range(3)]
-    rules = Rules(AGENCY, frozenset(key["kid"] for key in recipients))
+    rules = Rules.of(AGENCY, recipients)
     bundles = [
         Bundle(station.id, (station.started() if turn == 0 else station.visit(Pupil.make(turn))).encode())
         for turn in range(8)

@@ -110,11 +110,11 @@ def test_members_are_sealed_in_the_store_and_open_only_in_their_place(desk: Desk
         (first, second, _) = sealed_members(connection, roster.version)
     assert (roster.version, roster.set, roster.people, roster.as_of) == (1, "school-1", 3, today())
     for key in ("duty", "escrow"):
-        person = open_member(first[1], member_context("school-1", 1, 0), desk.home.key(key))
+        person = open_member(first[1], member_context("school-1", 1, 0), desk.home.private_keys(key))
         assert (person.citizen_id, person.name) == (PUPILS[0].citizen_id, PUPILS[0].name)
         assert PUPILS[0].name not in repr(person)
     with pytest.raises(VerificationError):
-        open_member(second[1], member_context("school-1", 1, 0), desk.home.key("duty"))
+        open_member(second[1], member_context("school-1", 1, 0), desk.home.private_keys("duty"))
 
 
 def test_the_database_files_hold_no_number_and_no_name(desk: Desk, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_document_that_expired_or_was_edited_is_not_pushed_again(desk: Desk, t
 def test_pushes_that_reach_no_broker_keep_one_document_and_say_so(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agency.commands.rosters._CONNECT_S", 0.3)
+    monkeypatch.setattr("agency.commands.publishing._CONNECT_S", 0.3)
     office.desk.import_roster(PUPILS[:1], office.folder)
     for wrong in (":::", "host:0"):
         assert office.desk.run("roster", "push", "--broker", wrong).code == 2
@@ -220,7 +220,7 @@ def test_pushes_that_reach_no_broker_keep_one_document_and_say_so(
 def test_a_document_for_one_station_does_not_serve_all_nor_the_other_way(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agency.commands.rosters._CONNECT_S", 0.1)
+    monkeypatch.setattr("agency.commands.publishing._CONNECT_S", 0.1)
     office.desk.import_roster(PUPILS[:1], office.folder)
     for options in ((), ("--station", "bkk-001"), ()):
         office.desk.run("roster", "push", "--broker", "127.0.0.1:1", *options)
@@ -245,7 +245,7 @@ def test_wrong_options_of_an_import_are_wrong_use(desk: Desk, tmp_path: Path, wr
 def test_a_document_for_some_stations_is_not_granted_to_others(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agency.commands.rosters._CONNECT_S", 0.3)
+    monkeypatch.setattr("agency.commands.publishing._CONNECT_S", 0.3)
     desk.enrol(Station("bkk-001"), tmp_path)
     desk.import_roster(PUPILS[:1], tmp_path)
     ran = desk.run("roster", "push", "--station", "bkk-001", "--broker", "127.0.0.1:1")  # kept, though no broker

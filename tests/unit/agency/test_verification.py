@@ -33,7 +33,7 @@ def ring(station: Station, revoked_at: str | None = None) -> KeyRing:
 
 
 def rules(station: Station) -> Rules:
-    return Rules(AGENCY, frozenset(key["kid"] for key in station.recipients))
+    return Rules.of(AGENCY, station.recipients)
 
 
 def look(station: Station, payload: dict[str, Any]) -> Finding:

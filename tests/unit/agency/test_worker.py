@@ -10,9 +10,9 @@ from agency.broker.client import BrokerClient, Message
 from agency.broker.topics import is_station_id, station_of, topic
 from agency.ingest import worker
 from agency.ingest.batch import Bundle, Tally, take
+from agency.ingest.office import Office as Facts
 from agency.ingest.restored import Witness
 from agency.ingest.verification import Rules
-from agency.ingest.worker import Office as Facts
 from agency.ingest.worker import Worker, event_topics
 from agency.store import chains
 from agency.store.database import Database, DatabaseError
@@ -67,9 +67,9 @@ class Bench:
     def run(self, *messages: Message, is_dead: bool = False) -> list[Receipt]:
         script = Script(deque(messages), is_dead=is_dead)
         keys = KeySet([self.signer.public("receipt")])
-        facts = Facts(AGENCY, self.office.rules.recipients, self.signer, keys)
+        facts = Facts(AGENCY, self.office.rules, self.signer, keys)
         client: BrokerClient = script  # type: ignore[assignment]
-        Worker(self.office.database, client, facts, self.witness).run(script.stop)
+        Worker(self.office.database, client, lambda: facts, self.witness).run(script.stop)
         assert all(name == topic(AGENCY, "bkk-001", "receipt") for name, _ in script.published)
         return [Receipt.open(payload, keys, "bkk-001") for _, payload in script.published]
 
@@ -153,10 +153,10 @@ def test_no_receipt_leaves_before_the_commit(bench: Bench, monkeypatch: pytest.M
         raise DatabaseError("the database fails")
 
     script = Script(deque([event(*visits(bench.office.station, 2))]))
-    facts = Facts(AGENCY, bench.office.rules.recipients, bench.signer, KeySet([]))
+    facts = Facts(AGENCY, bench.office.rules, bench.signer, KeySet([]))
     monkeypatch.setattr(chains, "move_high_water", fails)
     with pytest.raises(DatabaseError):
-        Worker(bench.office.database, script, facts, bench.witness).run(script.stop)  # type: ignore[arg-type]
+        Worker(bench.office.database, script, lambda: facts, bench.witness).run(script.stop)  # type: ignore[arg-type]
     assert script.published == []
     with bench.office.database.read() as connection:
         assert chains.list_chains(connection) == []
