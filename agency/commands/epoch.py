@@ -7,12 +7,12 @@ from agency.home import Home
 
 
 def show(home: Home, arguments: argparse.Namespace) -> int:
-    """Show the epoch, how many batches were committed, and whether every station was told of the epoch."""
+    """Show the epoch, how many batches were committed, and whether every station was sent a receipt of it."""
     from agency.store.database import Database
     from agency.store.epoch import reach, untold
 
     with Database.open(home.database) as database, database.read() as connection:
-        here = {**reach(connection)._asdict(), "told": untold(connection) is None}
+        here = {**reach(connection)._asdict(), "told": untold(connection, str(home.key("receipt")["kid"])) is None}
     if arguments.json:
         show_json(here)
     else:

@@ -152,3 +152,27 @@ def revoke(home: Home, arguments: argparse.Namespace) -> int:
     write_public(home.public / "stations.jwks", jwks_text(jwks))
     say(f"{arguments.station} is revoked" if count else f"{arguments.station} was revoked already")
     return 0
+
+
+def excuse(home: Home, arguments: argparse.Namespace) -> int:
+    """Give up the events of a station that are missing and will never come, so that those after them are covered."""
+    from agency.clock import now_text
+    from agency.ingest.receipts import gaps
+    from agency.store.chains import list_chains
+    from agency.store.database import Database
+    from agency.store.gaps import OPERATOR, Excuse, put_excuses
+    from agency.store.stations import find_station
+
+    with Database.open(home.database) as database, database.write() as connection:
+        if find_station(connection, arguments.station) is None:
+            raise WrongUse(f"no station {arguments.station}; 'card-agency station list' shows all")
+        given_up = [
+            Excuse(chain.id, chain.kid, first, last, OPERATOR, now_text())
+            for chain in list_chains(connection, arguments.station)
+            for first, last in gaps(connection, chain)
+        ]
+        put_excuses(connection, given_up)
+    for one in given_up:
+        say(f"{one.chain}: {one.first} to {one.last} are given up; 'card-agency audit' goes on naming them")
+    say("receipts follow when the station sends next" if given_up else f"nothing of {arguments.station} is missing")
+    return 0

@@ -14,6 +14,7 @@ from typing import Any
 from agency.home import Home, jwks_text, write_public, write_secret
 from agency.store.database import Connection
 from agency.store.documents import StoredDocument, list_documents, next_document_version, put_document
+from agency.store.epoch import untold
 from appliance.errors import ConfigError, WrongUse
 from appliance.events import strict_json
 from appliance.events.agency_keys import PURPOSES, checked
@@ -149,13 +150,16 @@ def retire(home: Home, connection: Connection, purpose: str) -> list[str]:
     """Believe the old keys of a purpose no more and destroy their private halves; return their kids.
 
     Raises:
-        WrongUse: there is none, or these are escrow keys, which alone open the oldest seals.
+        WrongUse: there is none, or these are escrow keys, which alone open the oldest seals, or receipt keys that
+            some station still needs for the receipt that the broker keeps.
     """
     if purpose == "escrow":
         raise WrongUse("an escrow key is never retired: it alone opens the oldest seals")
     old = [key.kid for key in list_keys(home) if key.purpose == purpose and key.state in ("accepted", "superseded")]
     if not old:
         raise WrongUse(f"no old {purpose} key; 'card-agency keys rotate {purpose}' and 'push' come first")
+    if purpose == "receipt" and untold(connection, str(home.key("receipt")["kid"])) is not None:
+        raise WrongUse("not every station was sent a receipt by the new key yet: let 'card-agency ingest' run first")
     keys = [{**key, "state": "retired"} if key["kid"] in old else key for key in home.public_keys()]
     write_public(home.public / "agency.jwks", jwks_text(keys))
     if PURPOSES[purpose] == "sig":

@@ -77,6 +77,7 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
             chain = _take_one(ledger, finding, tally)
             if chain is not None:
                 came[Address(finding.station, chain)] += 1
+        came.update(dict.fromkeys(ledger.reopened, 2))  # at once, as for a backlog
         for address, count in came.items():
             is_next = ledger.advance(address.chain) == Advance(1, has_gap=False)
             tally.urgencies[address] = Urgency.NEW if count == 1 and is_next else Urgency.BACKLOG

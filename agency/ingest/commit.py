@@ -14,12 +14,16 @@ from enum import Enum
 from typing import NamedTuple
 
 from agency.clock import now_text, thai_day
+from agency.ingest.receipts import Address
 from agency.ingest.verification import REVOKED, Finding
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey, Link
 from agency.store.database import Connection
+from agency.store.gaps import Excuse, excuses, passed_over, put_excuses
 from agency.store.stations import flag_station
 from appliance.events.chain import Position
+
+BROKEN = "chain.broken.v1"
 
 
 class Outcome(Enum):
@@ -73,6 +77,7 @@ class Ledger:
         self._accounts: dict[ChainKey, _Account] = {}
         self._new: list[chains.Event] = []
         self._moved: dict[ChainKey, Link] = {}
+        self.reopened: set[Address] = set()  # earlier chains, some gap of which is given up now
 
     @classmethod
     def of(cls, connection: Connection, findings: Iterable[Finding]) -> "Ledger":
@@ -102,7 +107,7 @@ class Ledger:
         if position is None:
             return Committed(self._set_aside(finding, finding.code or "bad_position"), None)
         key = ChainKey(position.chain, finding.kid)
-        account = self._accounts.get(key) or self._open(key, finding.station)
+        account = self._accounts.get(key) or self._open(key, finding)
         outcome = self._place(account, finding, position)
         return Committed(outcome, None if finding.code == REVOKED else key)
 
@@ -111,11 +116,19 @@ class Ledger:
         account = self._accounts[key]
         mark = account.chain.high_water
         top = Link(mark, account.chain.hash, "")
-        while (link := account.held.get(top.sequence + 1)) and link.previous == top.hash:
+        while link := _next(account, top) or self._beyond_an_excuse(account, top):
             top = link
         if top.sequence > mark:
             self._moved[key] = top
         return Advance(top.sequence - mark, any(sequence > top.sequence for sequence in account.held))
+
+    def _beyond_an_excuse(self, account: _Account, top: Link) -> Link | None:
+        """Return the first position that is held beyond a gap that is given up, where all of the gap is."""
+        above = [sequence for sequence in account.held if sequence > top.sequence]
+        if not above or min(above) == top.sequence + 1:
+            return None
+        given_up = passed_over(excuses(self._connection, account.chain.key), top.sequence + 1)
+        return account.held[min(above)] if given_up >= min(above) - 1 else None
 
     def write(self) -> None:
         """Write the new events and the marks that moved."""
@@ -123,9 +136,11 @@ class Ledger:
         chains.move_high_water(self._connection, self._moved)
         self._new, self._moved = [], {}
 
-    def _open(self, key: ChainKey, station: str) -> _Account:
+    def _open(self, key: ChainKey, finding: Finding) -> _Account:
+        station = finding.station
         if any(other.kid == key.kid for other in chains.list_chains(self._connection, station)):
-            flag_station(self._connection, station, "second_chain")
+            is_told = finding.code is None and finding.event["type"] == BROKEN
+            flag_station(self._connection, station, "chain_broken" if is_told else "second_chain")
         account = self._accounts[key] = _Account(Chain(key.id, key.kid, station, 0, key.kid), {})
         chains.put_chain(self._connection, account.chain)
         return account
@@ -138,10 +153,25 @@ class Ledger:
             return self._fork(finding, position, "unlinked")
         account.held[position.sequence] = Link(position.sequence, finding.hash, position.previous)
         if finding.code is None:
+            self._note_what_is_lost(finding)
             self._new.append(_row(finding, position, self._now))
             return Outcome.NEW
         chains.put_quarantined(self._connection, _quarantined(finding, position, finding.code))
         return Outcome.QUARANTINED
+
+    def _note_what_is_lost(self, finding: Finding) -> None:
+        """Take a station at its word that a stretch of an earlier chain of its own key is lost; the audit names it."""
+        broken = finding.event["data"].get("broken")
+        if finding.event["type"] == BROKEN and broken and broken["chain"]:
+            key = ChainKey(broken["chain"], finding.kid)
+            told = [
+                Excuse(*key, first, last, finding.hash, self._now) for first, last in broken["lost"] if first <= last
+            ]
+            put_excuses(self._connection, told)
+            if key not in self._accounts:
+                self._read(key, set())
+            if key in self._accounts:
+                self.reopened.add(Address(finding.station, key))
 
     def _follows_a_fork(self, account: _Account, position: Position) -> bool:
         """Say whether the event before is not held because it stands apart: a twin's chain goes on beside ours."""
@@ -161,8 +191,15 @@ class Ledger:
         return Outcome.FORK
 
 
+def _next(account: _Account, top: Link) -> Link | None:
+    link = account.held.get(top.sequence + 1)
+    return link if link is not None and link.previous == top.hash else None
+
+
 def _stretches(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Yield first and last of each run of numbers that follow each other."""
+    if not sequences:
+        return
     ordered = sorted(sequences)
     first = last = ordered[0]
     for sequence in ordered[1:]:

@@ -16,6 +16,7 @@ from agency.clock import now_text
 from agency.store import chains
 from agency.store.chains import ChainKey
 from agency.store.database import Connection
+from agency.store.gaps import excuses, passed_over
 from appliance.events.receipt import Receipt
 
 _MAX_LISTED = 100
@@ -84,7 +85,7 @@ def compose(connection: Connection, address: Address, epoch: int) -> Receipt:
         through=chain.high_water,
         hash=chain.hash,
         committed_at=now_text(),
-        missing=list(_gaps(connection, chain)),
+        missing=list(gaps(connection, chain)),
         quarantined=[
             {"sequence": sequence, "code": code}
             for sequence, code in chains.quarantined_in(connection, chain.key, _MAX_LISTED)
@@ -92,12 +93,14 @@ def compose(connection: Connection, address: Address, epoch: int) -> Receipt:
     )
 
 
-def _gaps(connection: Connection, chain: chains.Chain) -> Iterator[list[int]]:
-    """Yield the first ranges that are missing below the highest position held."""
+def gaps(connection: Connection, chain: chains.Chain) -> Iterator[list[int]]:
+    """Yield the first ranges that are missing below the highest position held, and not given up."""
     top, found = chain.high_water, 0
+    given_up = excuses(connection, chain.key)
     for link in chains.links_after(connection, chain.key, top):
-        if link.sequence > top + 1:
-            yield [top + 1, link.sequence - 1]
+        first = passed_over(given_up, top + 1) + 1
+        if link.sequence > first:
+            yield [first, link.sequence - 1]
             found += 1
         if found == _MAX_LISTED:
             return

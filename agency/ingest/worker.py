@@ -77,7 +77,8 @@ class Worker:
             if bundles:
                 self._take(bundles)
             self._send(self._pacer.take_due(time.monotonic()))
-            self._send(self._news.take(time.monotonic(), self._client.is_drained()))
+            signer, is_drained = self._office().signer, self._client.is_drained()
+            self._send(self._news.take(time.monotonic(), signer.kid, is_drained))
         self._send(self._pacer.take_all(time.monotonic()))
 
     def _collect(self) -> Iterator[Bundle]:

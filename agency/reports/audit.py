@@ -20,6 +20,7 @@ from agency.store.chains import Chain, Event, Quarantined
 from agency.store.database import Connection
 from agency.store.documents import list_documents
 from agency.store.epoch import Reach, reach
+from agency.store.gaps import OPERATOR, Excuse, excuses, passed_over
 from agency.store.stations import event_keys
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
@@ -80,6 +81,7 @@ def _audit_chain(
     connection: Connection, chain: Chain, ring: KeyRing, counts: Counter[str], progress: Callable[[int], None]
 ) -> Iterator[Problem]:
     sequence, hash_ = 0, chain.kid
+    given_up = excuses(connection, chain.key)
     hash_at_mark = chain.kid if chain.high_water == 0 else None
     for row in chains.chain_rows(connection, chain.key):
         place = f"{chain.id}/{row.sequence}"
@@ -87,8 +89,7 @@ def _audit_chain(
         progress(counts["events"])
         yield from (Problem(code, row.station, place, text) for code, text in _row_faults(row, chain, ring))
         if row.sequence != sequence + 1:
-            code = "missing" if sequence < chain.high_water else "gap"
-            yield Problem(code, chain.station, place, f"{sequence + 1} to {(row.sequence or 0) - 1} are not held")
+            yield _gap(chain, given_up, sequence + 1, (row.sequence or 0) - 1)
         elif row.previous != hash_:
             yield Problem("broken", chain.station, place, "does not link to the event before")
         sequence, hash_ = row.sequence or 0, row.hash
@@ -97,6 +98,15 @@ def _audit_chain(
     if hash_at_mark != chain.hash:
         place = f"{chain.id}/{chain.high_water}"
         yield Problem("high_water", chain.station, place, "the high-water mark is not the hash that is held there")
+
+
+def _gap(chain: Chain, given_up: list[Excuse], first: int, last: int) -> Problem:
+    place, words = f"{chain.id}/{last + 1}", f"{first} to {last} are not held"
+    if passed_over(given_up, first) < last:
+        return Problem("missing" if first <= chain.high_water else "gap", chain.station, place, words)
+    whose = sorted({one.by for one in given_up if one.first <= last and one.last >= first})
+    told = "an operator gave them up" if whose == [OPERATOR] else f"declared lost in {', '.join(whose)}"
+    return Problem("excused", chain.station, place, f"{words}: {told}")
 
 
 def _row_faults(row: Event | Quarantined, chain: Chain, ring: KeyRing) -> Iterator[tuple[str, str]]:

@@ -47,15 +47,29 @@ def raise_epoch(connection: Connection, above: int = 0) -> Reach:
     return Reach(new, commits)
 
 
-def untold(connection: Connection) -> int | None:
-    """Return the epoch where not every station was told of it yet, else None. The first is no news to anybody."""
+def untold(connection: Connection, kid: str) -> int | None:
+    """Return the epoch where not every station was sent a receipt of it by this key, else None.
+
+    The first epoch is no news to anybody, nor is the first key.
+
+    Args:
+        connection: to the store.
+        kid: of the receipt key in use.
+    """
     epoch = _get(connection, "epoch", 1)
-    return None if _get(connection, "told", 1) == epoch else epoch
+    told_by = connection.execute(select(meta.c.value).where(meta.c.key == "told_by")).scalar()
+    return None if _get(connection, "told", 1) == epoch and told_by in (None, kid) else epoch
 
 
-def note_told(connection: Connection, epoch: int) -> None:
-    """Note that every station was told of an epoch."""
+def is_told_by_any(connection: Connection) -> bool:
+    """Say whether it was ever noted by which key stations were told."""
+    return connection.execute(select(meta.c.value).where(meta.c.key == "told_by")).scalar() is not None
+
+
+def note_told(connection: Connection, epoch: int, kid: str) -> None:
+    """Note that every station was sent a receipt of an epoch by a key."""
     _put(connection, "told", epoch)
+    _put(connection, "told_by", kid)
 
 
 def _get(connection: Connection, name: str, default: int) -> int:
@@ -63,6 +77,6 @@ def _get(connection: Connection, name: str, default: int) -> int:
     return default if value is None else int(value)
 
 
-def _put(connection: Connection, name: str, value: int) -> None:
+def _put(connection: Connection, name: str, value: int | str) -> None:
     if not connection.execute(update(meta).where(meta.c.key == name).values(value=str(value))).rowcount:
         connection.execute(insert(meta).values(key=name, value=str(value)))

@@ -5,6 +5,9 @@ not fit (another event in the same place, an event that does not link) goes to `
 
 ``receipt`` holds the newest receipt of each chain as it was signed: what the rows must not contradict.
 
+``excused`` names stretches of a chain that will never come: declared lost in an event that its own key signed (``by``
+is that event's hash), or given up by an operator.
+
 A chain is named by its ULID and the key that signs it: a station that takes another's ULID only makes a chain of its
 own. So does every row of a chain.
 """
@@ -124,6 +127,17 @@ receipt = Table(
     Column("kid", String(43), primary_key=True),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
+)
+
+excused = Table(
+    "excused",
+    METADATA,
+    Column("chain", String(26), primary_key=True),
+    Column("kid", String(43), primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("by", String(43), nullable=False),
+    Column("noted_at", String(40), nullable=False),
 )
 
 roster = Table(

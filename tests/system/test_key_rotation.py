@@ -26,6 +26,10 @@ class SealingBox(Box):
         ran = self.bench.site.desk.run("keys", "rotate", purpose)
         assert ran.code == 0, ran.err
 
+    def wait_told(self) -> None:
+        """Wait until every station was sent a receipt by the new key."""
+        wait_until(lambda: self.bench.site.desk.run("epoch", "show", "--json").json()["told"], 20)
+
     def sealed_to(self, sequence: int) -> set[str]:
         row = self.outbox.row(sequence)
         assert row is not None
@@ -72,6 +76,7 @@ def test_receipts_of_the_new_key_are_believed_and_those_of_a_retired_one_are_not
     box.wait_through(2)
     box.rotate("receipt")
     took_up(link, 1)
+    box.wait_told()
     assert box.bench.site.desk.run("keys", "retire", "receipt").code == 0
     took_up(link, 2)
     box.append(1)

@@ -27,6 +27,7 @@ EVERY_COMMAND = [
     ["station", "list"],
     ["station", "show"],
     ["station", "revoke"],
+    ["station", "excuse"],
     ["roster", "import"],
     ["roster", "push"],
     ["keys", "list"],

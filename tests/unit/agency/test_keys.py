@@ -232,9 +232,15 @@ def test_an_export_sealed_to_old_keys_verifies(office: Office) -> None:
     assert office.desk.run("verify", file).code == 0
 
 
-def test_receipts_signed_by_an_old_key_still_prove_in_the_audit(office: Office) -> None:
-    bench = Bench(office, Signer(office.desk.home.key("receipt")))
-    bench.run(event(office.station.started()))
-    turned(office.desk, "receipt")
-    assert office.desk.run("keys", "retire", "receipt", "--broker", "127.0.0.1:1").code == 7
-    assert office.desk.run("audit").code == 0
+def test_an_old_receipt_key_is_retired_only_when_every_station_has_a_receipt_by_the_new_one(office: Office) -> None:
+    desk = office.desk
+    Bench(office, Signer(desk.home.key("receipt"))).run(event(office.station.started()))
+    turned(desk, "receipt")
+    refused = desk.run("keys", "retire", "receipt")
+    assert (refused.code, "let 'card-agency ingest' run first" in refused.err) == (2, True)
+    assert desk.run("audit").code == 0
+    (receipt,) = Bench(office, Signer(desk.home.key("receipt"))).run()  # nobody sent anything
+    assert receipt.through == 1
+    assert desk.run("keys", "retire", "receipt", "--broker", "127.0.0.1:1").code == 7
+    assert states(desk, "receipt") == [("retired", False), ("in use", True)]
+    assert desk.run("audit").code == 0

@@ -21,10 +21,12 @@ from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import AGENCY, Pupil, Station, visits
 from tests.unit.agency.test_worker import Bench, event
 
+KID = "K" * 43
+
 
 @pytest.fixture
 def bench(office: Office) -> Bench:
-    return Bench(office)
+    return Bench(office, Signer(office.desk.home.key("receipt")))
 
 
 def here(office: Office) -> Reach:
@@ -186,35 +188,44 @@ def test_only_stations_with_a_good_key_are_told_and_each_in_its_turn(office: Off
         office.take(station.started(), station=station.id)
     assert office.desk.run("station", "revoke", "bkk-003").code == 0
     news = News(office.database)
-    assert news.take(0.0, True) == []
+    assert news.take(0.0, KID, True) == []
     office.desk.run("epoch", "raise")
-    assert news.take(1.0, True) == []  # looks every two seconds
-    told = news.take(2.0, True)
+    assert news.take(1.0, KID, True) == []  # looks every two seconds
+    told = news.take(2.0, KID, True)
     expected = [Address(s.id, s.chain) for s in stations if s.id != "bkk-003"]
     assert sorted(told, key=lambda a: a.station) == expected
     with office.database.read() as connection:
-        assert untold(connection) is not None
-    assert news.take(2.1, False) == []
-    assert news.take(2.2, True) == []
+        assert untold(connection, KID) is not None
+    assert news.take(2.1, KID, False) == []
+    assert news.take(2.2, KID, True) == []
     with office.database.read() as connection:
-        assert untold(connection) is None
+        assert untold(connection, KID) is None
 
 
 def test_a_worker_that_dies_while_it_tells_tells_again(office: Office) -> None:
     office.take(office.station.started())
     office.desk.run("epoch", "raise")
-    assert len(News(office.database).take(0.0, True)) == 1
-    assert len(News(office.database).take(0.0, True)) == 1
+    assert len(News(office.database).take(0.0, KID, True)) == 1
+    assert len(News(office.database).take(0.0, KID, True)) == 1
+
+
+def test_a_new_receipt_key_is_news_and_the_first_is_not(office: Office) -> None:
+    office.take(office.station.started())
+    news = News(office.database)
+    assert news.take(0.0, KID, True) == []
+    assert len(news.take(5.0, "N" * 43, True)) == 1
+    assert news.take(10.0, "N" * 43, True) == []
+    assert News(office.database).take(0.0, "N" * 43, True) == []
 
 
 def test_an_epoch_raised_while_another_is_told_is_told_too(office: Office) -> None:
     office.take(office.station.started())
     office.desk.run("epoch", "raise")
     news = News(office.database)
-    assert len(news.take(0.0, True)) == 1
+    assert len(news.take(0.0, KID, True)) == 1
     office.desk.run("epoch", "raise")
-    assert news.take(0.1, True) == []
-    assert len(news.take(5.0, True)) == 1
+    assert news.take(0.1, KID, True) == []
+    assert len(news.take(5.0, KID, True)) == 1
 
 
 def test_a_store_made_before_commits_were_counted_goes_on(office: Office) -> None:
@@ -222,11 +233,11 @@ def test_a_store_made_before_commits_were_counted_goes_on(office: Office) -> Non
         connection.exec_driver_sql("DELETE FROM meta WHERE key IN ('commits', 'told')")
     with office.database.write() as connection:
         assert count_commit(connection) == Reach(1, 1)
-        assert untold(connection) is None
+        assert untold(connection, KID) is None
         new = raise_epoch(connection, above=2_000_000_000)
-        assert (new, untold(connection)) == (Reach(2_000_000_001, 1), 2_000_000_001)
-        note_told(connection, new.epoch)
-        assert untold(connection) is None
+        assert (new, untold(connection, KID)) == (Reach(2_000_000_001, 1), 2_000_000_001)
+        note_told(connection, new.epoch, KID)
+        assert untold(connection, KID) is None
 
 
 def test_a_receipt_counts_only_for_the_station_of_its_topic(bench: Bench) -> None:

@@ -1,0 +1,56 @@
+"""Excused gaps: stretches of a chain that will never come, by whose word, and the mark that may pass over them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+
+from agency.store.chains import ChainKey
+from agency.store.database import Connection
+from agency.store.tables import excused
+
+OPERATOR = "operator"
+
+
+@dataclass(frozen=True)
+class Excuse:
+    """A stretch that is given up.
+
+    Args:
+        chain: ULID.
+        kid: the event key that owns the chain.
+        first: sequence number.
+        last: sequence number, not below ``first``.
+        by: hash of the event that declares it lost, or ``operator``.
+        noted_at: RFC 3339.
+    """
+
+    chain: str
+    kid: str
+    first: int
+    last: int
+    by: str
+    noted_at: str
+
+
+def put_excuses(connection: Connection, new: Iterable[Excuse]) -> None:
+    """Add excuses; where one begins at the same place already, it stays as it is."""
+    for one in new:
+        key = ChainKey(one.chain, one.kid)
+        if all(held.first != one.first for held in excuses(connection, key)):
+            connection.execute(insert(excused).values(**vars(one)))
+
+
+def excuses(connection: Connection, key: ChainKey) -> list[Excuse]:
+    """Return the excuses of a chain, in order."""
+    query = select(excused).where((excused.c.chain == key.id) & (excused.c.kid == key.kid))
+    return [Excuse(*row) for row in connection.execute(query.order_by(excused.c.first))]
+
+
+def passed_over(excused_here: Iterable[Excuse], sequence: int) -> int:
+    """Return the last number that is given up, from ``sequence`` on without a break; ``sequence - 1`` for none."""
+    reached = sequence - 1
+    for one in excused_here:  # in order of their first numbers
+        if one.first <= reached + 1:
+            reached = max(reached, one.last)
+    return reached

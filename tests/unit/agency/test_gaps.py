@@ -1,0 +1,130 @@
+"""Gaps that are never filled: declared by the station that lost them, or given up by an operator; named for ever."""
+
+from typing import Any
+
+import pytest
+
+from agency.ingest.receipts import Address, compose
+from agency.store.chains import ChainKey
+from agency.store.gaps import Excuse, passed_over
+from agency.store.stations import find_station
+from appliance.events.chain import Position
+from appliance.events.cloud_event import envelope
+from appliance.events.receipt import Receipt
+from appliance.events.ulid import new_ulid
+from tests.unit.agency.conftest import Office
+from tests.unit.agency.fleet import CLOCK, MORNING, Station, jws_hash, visits
+
+
+def receipt(office: Office, key: ChainKey) -> Receipt:
+    with office.database.read() as connection:
+        return compose(connection, Address("bkk-001", key), 1)
+
+
+def begin_anew(station: Station, lost: list[list[int]], **changes: Any) -> str:
+    """Return the first event of a new chain, which says what is lost of the one before."""
+    broken = {
+        "chain": station.next.chain,
+        "sequence": station.next.sequence - 1,
+        "hash": station.next.previous,
+        "receipt": None,
+        "lost": lost,
+        "salvaged": 0,
+        **changes,
+    }
+    station.next = Position(new_ulid(1_790_000_100_000), 1, station.signer.kid)
+    data = {"clock": CLOCK, "broken": broken}
+    return station._append(envelope(station.origin, station.next, "chain.broken.v1", MORNING, data))
+
+
+def problems(office: Office) -> list[tuple[str, str]]:
+    found = office.desk.run("audit", "--json").json()["problems"]
+    return [(problem["code"], problem["text"]) for problem in found]
+
+
+def test_what_a_station_declares_lost_is_passed_over_and_named(office: Office) -> None:
+    station = office.station
+    lines, old = visits(station, 8), station.chain
+    office.take(*lines[:3], *lines[5:7], lines[8])
+    assert receipt(office, old).missing == [[4, 5], [8, 8]]
+    line = begin_anew(station, [[4, 5], [8, 8]])
+    tally = office.take(line)
+    assert set(tally.urgencies) == {Address("bkk-001", old), Address("bkk-001", station.chain)}
+    held = receipt(office, old)
+    assert (held.through, held.hash, held.missing) == (9, jws_hash(lines[8]), [])
+    assert receipt(office, station.chain).through == 1
+    assert problems(office) == [
+        ("excused", f"4 to 5 are not held: declared lost in {jws_hash(line)}"),
+        ("excused", f"8 to 8 are not held: declared lost in {jws_hash(line)}"),
+    ]
+    with office.database.read() as connection:
+        summary = find_station(connection, "bkk-001")
+    assert summary is not None
+    assert summary.flag == "chain_broken"
+
+
+def test_what_was_saved_may_come_after_the_declaration(office: Office) -> None:
+    station = office.station
+    lines, old = visits(station, 8), station.chain
+    office.take(*lines[:3])
+    office.take(begin_anew(station, [[4, 6]]))
+    assert receipt(office, old).through == 3
+    office.take(*lines[6:])
+    assert receipt(office, old).through == 9
+    office.take(*lines[3:6])  # found again after all: they take their places
+    assert receipt(office, old).through == 9
+    assert problems(office) == []
+
+
+def test_a_gap_that_is_larger_than_what_was_declared_stays_one(office: Office) -> None:
+    station = office.station
+    lines, old = visits(station, 8), station.chain
+    office.take(*lines[:3], *lines[7:])
+    office.take(begin_anew(station, [[4, 5]]))
+    held = receipt(office, old)
+    assert (held.through, held.missing) == (3, [[6, 7]])
+    assert problems(office) == [("gap", "4 to 7 are not held")]
+
+
+@pytest.mark.parametrize("changes", [{"chain": None}, {"lost": []}, {"lost": [[7, 4]]}])
+def test_a_declaration_that_names_nothing_excuses_nothing(office: Office, changes: dict[str, Any]) -> None:
+    station = office.station
+    lines, old = visits(station, 8), station.chain
+    office.take(*lines[:3], *lines[7:])
+    assert office.take(begin_anew(station, changes.pop("lost", []), **changes)).outcomes["bkk-001", "new"] == 1
+    assert receipt(office, old).through == 3
+
+
+def test_nobody_declares_the_events_of_another_key_lost(office: Office) -> None:
+    station, other = office.station, Station("cnx-002")
+    office.desk.enrol(other, office.folder)
+    lines, old = visits(station, 8), station.chain
+    office.take(*lines[:3], *lines[7:])
+    office.take(begin_anew(other, [[4, 7]], chain=old.id, sequence=None, hash=None), station="cnx-002")
+    assert receipt(office, old).through == 3
+
+
+def test_a_declaration_by_a_revoked_key_is_not_believed(office: Office) -> None:
+    station = office.station
+    lines, old = visits(station, 8), station.chain
+    office.take(*lines[:3], *lines[7:])
+    assert office.desk.run("station", "revoke", "bkk-001").code == 0
+    office.take(begin_anew(station, [[4, 7]]))
+    assert receipt(office, old).through == 3
+
+
+def test_an_operator_gives_up_what_is_missing(office: Office) -> None:
+    lines, old = visits(office.station, 8), office.station.chain
+    office.take(*lines[:3], *lines[7:])
+    assert "nothing of" not in office.desk.run("station", "excuse", "bkk-001").err
+    assert receipt(office, old).missing == []
+    office.take(lines[8])  # the station sends again what is not covered
+    assert receipt(office, old).through == 9
+    assert problems(office) == [("excused", "4 to 7 are not held: an operator gave them up")]
+    assert "nothing of bkk-001 is missing" in office.desk.run("station", "excuse", "bkk-001").err
+    assert office.desk.run("station", "excuse", "bkk-404").code == 2
+
+
+def test_excuses_join_where_they_touch_and_overlap() -> None:
+    told = [Excuse("c", "k", first, last, "x", "") for first, last in ((3, 4), (4, 9), (10, 12), (20, 25))]
+    assert [passed_over(told, sequence) for sequence in (1, 3, 5, 10, 13, 20, 26)] == [0, 12, 12, 12, 12, 25, 25]
