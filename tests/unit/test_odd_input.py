@@ -262,7 +262,7 @@ def test_a_profile_s_names_are_texts() -> None:
         parse(b"a=" + b"[" * 20000, "x.toml")
 
 
-@pytest.mark.parametrize("key", ["max_age_days", "max_unsynced_h", "site"])
+@pytest.mark.parametrize("key", ["site"])
 def test_the_page_of_defaults_says_what_does_nothing_yet(key: str) -> None:
     (above,) = re.findall(rf"# (.*)\n#  .*\n{key} =", config.commented_defaults())
     assert "This version does not" in above

@@ -105,7 +105,7 @@ class Bench:
         panel = PanelThread(None, None, lambda: datetime.now(UTC), on_show=self._on_show)
         world = self.stage.world()
         world = type(world)(who, panel, world.clock, self.stage.outbox, world.writer, world.roster)
-        parts = Parts(world, ATTENDANCE, self.stage.outbox, panel, who, self.timekeeper)  # type: ignore[arg-type]
+        parts = Parts(world, ATTENDANCE, self.stage.outbox, panel, who, timekeeper=self.timekeeper)  # type: ignore[arg-type]
         Station(parts, stop).run()
         assert stop.is_set
         panel.close()
