@@ -370,6 +370,21 @@ def test_sixty_thousand_bytes_of_answer_cost_no_memory(pcscd: PrivatePcscd, read
     card.remove()
 
 
+def test_a_worker_that_reads_everything_again_and_again_grows_by_nothing(
+    pcscd: PrivatePcscd, reader: WorkerReader
+) -> None:
+    card = VpcdCard(ThaiCard(person(5)))
+    card.insert()
+    wait_card(reader)
+    held: list[int] = []
+    for _ in range(300):
+        assert reader.read(ALL).citizen_id == person(5).citizen_id
+        assert reader._worker is not None
+        held.append(rss_kb(reader._worker.pid))
+    assert held[-1] - held[100] < 256, "not a photo, not a record in two hundred is kept"
+    card.remove()
+
+
 def rss_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])

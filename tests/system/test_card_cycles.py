@@ -32,7 +32,7 @@ from appliance.simulate.vpcd import VpcdCard
 PATIENCE_S = 15.0
 SILENCE_S = 1.0
 RSS_SLOPE_KB = 1.0
-SETTLED_AFTER = 5  # cycles of one worker: by then all of its code is loaded
+SETTLED_AFTER = 20  # cycles of one worker: by then it has met every kind of card, and its memory is what it needs
 WORKER_GROWTH_KB = 8  # a cycle; what one leaked photo would cost
 
 #: What a card may do wrong, and how often of 100 cards.
@@ -206,7 +206,7 @@ def test_no_card_is_lost_or_mistaken_and_nothing_grows(pcscd: PrivatePcscd, requ
                 if held is client:
                     rss_kb.append(usage.rss_kb)
     table.reader.close()
-    grown = [growth(life[SETTLED_AFTER:]) for life in lives.values() if len(life) > SETTLED_AFTER + 1]
+    grown = [growth(life[SETTLED_AFTER:]) for life in lives.values() if len(life) >= 2 * SETTLED_AFTER]
     report = {
         "cycles": cycles,
         **dict(sorted(table.counts.items())),
