@@ -12,13 +12,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.receipt import Receipt
-from appliance.events.sign import EVENT_TYPE, RECEIPT_TYPE, KeySet, unverified_payload
+from appliance.events.sign import EVENT_TYPE, RECEIPT_TYPE, KeySet, MessageType, unverified_payload
 from appliance.outbox.database import PAGE_BYTES
 
 _JWS = re.compile(rb"eyJhbGciOi[A-Za-z0-9_-]{20,2000}\.[A-Za-z0-9_-]{20,1000000}\.[A-Za-z0-9_-]{86}")
@@ -87,8 +88,7 @@ def salvage(path: Path, own: KeySet, agency: KeySet) -> Wreck:
     log = path.with_name(f"{path.name}-wal")
     readable = list(_readable(path, wreck))
     for look in (_receipts_into, _events_into):  # receipts first: what they cover need not be kept
-        for texts in (readable, _carved(path), _carved_log(log)):  # in the order of trust: the first text counts
-            look(wreck, texts, own, agency)
+        look(wreck, chain(readable, _carved(path), _carved_log(log)), own, agency)  # by trust: the first text counts
     named, seen = wreck.rows.get("chain"), {*wreck.newest, *wreck.receipts}
     wreck.chain = str(named[0][1]) if named else max(seen, default=None)  # the youngest ULID is the largest
     return wreck
@@ -113,8 +113,9 @@ def _carved(path: Path) -> Iterator[str]:
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
-        for match in _JWS.finditer(content):
-            yield match.group().decode("ascii")
+        spans = [match.span() for match in _JWS.finditer(content)]
+        for start, end in reversed(spans):  # the newest lies last, and proves those before it
+            yield content[start:end].decode("ascii")
 
 
 def _carved_log(path: Path) -> Iterator[str]:
@@ -139,8 +140,27 @@ def _committed(log: bytes) -> Iterator[bytes]:
         yield frame[_FRAME_HEADER_BYTES:]
 
 
-def _receipts_into(wreck: Wreck, texts: Iterable[str], own: KeySet, agency: KeySet) -> None:
+def _of(message: MessageType, texts: Iterable[str]) -> Iterator[str]:
+    """Yield the texts that call themselves such messages, each once."""
+    is_such, seen = dict[str, bool](), set[int]()
     for jws in texts:
+        header, text = jws.partition(".")[0], hash(jws)
+        if header not in is_such:  # nearly all headers are the same one
+            is_such[header] = _typ(header) == message.typ
+        if is_such[header] and text not in seen:
+            seen.add(text)
+            yield jws
+
+
+def _typ(header: str) -> str:
+    try:
+        return str(unverified_payload(f".{header}.").get("typ"))
+    except VerificationError:
+        return ""
+
+
+def _receipts_into(wreck: Wreck, texts: Iterable[str], own: KeySet, agency: KeySet) -> None:
+    for jws in _of(RECEIPT_TYPE, texts):
         with suppress(VerificationError):
             station = str(agency.verify(jws, RECEIPT_TYPE, "receipt").get("station"))
             receipt = Receipt.open(jws, agency, station)
@@ -150,7 +170,7 @@ def _receipts_into(wreck: Wreck, texts: Iterable[str], own: KeySet, agency: KeyS
 
 
 def _events_into(wreck: Wreck, texts: Iterable[str], own: KeySet, agency: KeySet) -> None:
-    for jws in texts:
+    for jws in _of(EVENT_TYPE, texts):
         with suppress(VerificationError, KeyError, ValueError, TypeError):
             claimed = unverified_payload(jws)
             place = (str(claimed["chain"]), int(claimed["sequence"]))
@@ -158,8 +178,10 @@ def _events_into(wreck: Wreck, texts: Iterable[str], own: KeySet, agency: KeySet
             is_covered = receipt is not None and place[1] <= receipt.through
             if place in wreck.events or (is_covered and newest is not None and newest.sequence >= place[1]):
                 continue
-            own.verify(jws, EVENT_TYPE, "event")
             saved = Saved(*place, str(claimed["previous"]), jws_hash(jws), jws)
+            following = wreck.events.get((place[0], place[1] + 1))
+            if following is None or following.previous != saved.hash:  # else one that our key signed names this one
+                own.verify(jws, EVENT_TYPE, "event")
             if not is_covered:
                 wreck.events[place] = saved
             if newest is None or newest.sequence < place[1]:

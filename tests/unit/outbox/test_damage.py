@@ -265,6 +265,15 @@ def test_only_the_agency_s_receipts_and_our_own_events_count(station: Breakable,
     assert (wreck.events, wreck.newest, wreck.receipts) == ({}, {}, {})
 
 
+def test_an_event_that_nobody_signed_is_not_believed_beside_one_that_our_key_did(station: Breakable) -> None:
+    header, _, signature = station.before[30].split(".")
+    payload = station.before[29].split(".")[1]
+    station.outbox._db.execute("UPDATE event SET jws = ? WHERE sequence = 29", (f"{header}.{payload}.{signature}",))
+    station.stop()
+    wreck = salvage(station.path, station.keys, station.agency_keys, "bkk-001")
+    assert wreck.lost() == [[29, 29]]
+
+
 def tmp_path_below(folder: Path) -> Path:
     below = folder / "other"
     below.mkdir()
