@@ -126,6 +126,8 @@ def _add_outbox(verbs: _Verbs) -> None:
     _command(group, "list", outbox.list_events, "list the stored events")
     show = _command(group, "show", outbox.show, "show one event")
     show.add_argument("sequence", metavar="SEQ", type=_whole(MAX_SEQUENCE), help="its sequence number")
+    chain_help = "of this chain: an earlier one, out of a damaged file (default: the present one)"
+    show.add_argument("--chain", metavar="ULID", help=chain_help)
     _command(group, "export", outbox.export, "print every event as a compact JWS, one a line")
     _command(group, "verify", outbox.verify_chain, "recompute every hash and signature")
 

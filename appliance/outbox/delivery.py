@@ -198,7 +198,8 @@ class Delivery:
                 "SELECT count(*), (SELECT time FROM event WHERE jws <> '' AND sequence > through ORDER BY sequence"
                 " LIMIT 1) FROM event, delivery WHERE jws <> '' AND sequence > through"
             ).fetchone()
-        return row
+            (saved,) = self._db.execute("SELECT count(*) FROM salvaged").fetchone()
+        return row[0] + saved, row[1]
 
     def tallies(self, day: str) -> dict[str, int]:
         """Return how many visits of ``day`` (YYYY-MM-DD) ended in which verdict."""

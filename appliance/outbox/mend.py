@@ -19,10 +19,10 @@ from appliance.events.sign import KeySet
 from appliance.outbox import database
 from appliance.outbox.check import suspect
 from appliance.outbox.reserve import refusal
+from appliance.outbox.retention import DAMAGED_NAME
 from appliance.outbox.salvage import Wreck, salvage
 from appliance.outbox.store import DATABASE_NAME, Outbox
 
-FOLDER_NAME = "damaged"
 EVENT = "chain.broken.v1"
 MAX_FOLDERS = 20
 MAX_RANGES = 500  # in one event, which must fit into a bundle
@@ -55,7 +55,7 @@ def is_between(state: Path) -> bool:
 
 def folders(state: Path) -> list[Path]:
     """Return what was set aside, oldest first. Raises OSError where this user may not look."""
-    below = state / FOLDER_NAME
+    below = state / DAMAGED_NAME
     return sorted(path for path in below.iterdir() if (path / DATABASE_NAME).exists()) if below.is_dir() else []
 
 
@@ -63,8 +63,8 @@ def set_aside(state: Path, now: datetime) -> Path:
     """Move the database away; return the folder that it is in. Raises StoreError."""
     kept = folders(state)
     if len(kept) >= MAX_FOLDERS:
-        raise OutboxDamaged(f"{len(kept)} damaged databases lie in {state / FOLDER_NAME}: replace the disk")
-    folder = state / FOLDER_NAME / f"{now:%Y%m%dT%H%M%S}-{time.monotonic_ns():020d}"
+        raise OutboxDamaged(f"{len(kept)} damaged databases lie in {state / DAMAGED_NAME}: replace the disk")
+    folder = state / DAMAGED_NAME / f"{now:%Y%m%dT%H%M%S}-{time.monotonic_ns():020d}"
     try:
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700)

@@ -8,12 +8,15 @@ that no receipt covers is never touched, nor is any while the queue is frozen.
 ``secure_delete`` overwrites what is freed, and the log is folded in afterwards, or the content would still lie there.
 """
 
+import shutil
 import sqlite3
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from appliance.outbox import database
 
 BATCH_ROWS = 100
+DAMAGED_NAME = "damaged"
 
 _DUE = "SELECT coalesce(max(through), 0) FROM receipt WHERE chain = ? AND through <= ? AND committed_s <= ?"
 _ERASE = (
@@ -53,6 +56,26 @@ def sweep(connection: sqlite3.Connection, now: datetime, content_days: int, row_
         connection.execute(_PRUNE, (chain,))
     fold_log(connection)
     return changed
+
+
+def forget_damage(connection: sqlite3.Connection, state: Path, now: datetime, days: int) -> None:
+    """Delete damaged files whose time is over: they hold events, too. One that a person deleted is only forgotten.
+
+    What was saved of them must have left first.
+
+    Raises:
+        StoreError: it cannot be written now.
+    """
+    with database.translated():
+        (saved,) = connection.execute("SELECT count(*) FROM salvaged").fetchone()
+        kept = connection.execute("SELECT folder, at FROM damage").fetchall()
+    for name, at in kept:
+        folder = state / DAMAGED_NAME / name
+        if not saved and datetime.fromisoformat(at) <= now - timedelta(days=days):
+            shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            with database.transaction(connection):
+                connection.execute("DELETE FROM damage WHERE folder = ?", (name,))
 
 
 def fold_log(connection: sqlite3.Connection) -> None:

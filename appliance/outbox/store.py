@@ -8,7 +8,6 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from appliance.errors import NotEnrolled, OutboxUnavailable, StoreError
 from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import unverified_payload
 from appliance.events.ulid import new_ulid
-from appliance.outbox import adopt, database, retention
+from appliance.outbox import adopt, database, retention, standing
+from appliance.outbox.row import Row
 from appliance.outbox.salvage import Wreck
 from appliance.ports import Attendance, Moment
 
@@ -27,34 +27,6 @@ _PAGE_ROWS = 200
 _PROBE_BYTES = 16 * 1024  # larger than any event
 _AUDIT_PAGES = 16
 _ROW = "SELECT sequence, chain, type, time, hash, jws FROM event"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One stored event.
-
-    Args:
-        sequence: 1 or more.
-        chain: ULID.
-        type: CloudEvents type.
-        time: of the event, RFC 3339.
-        hash: of the JWS.
-        jws: the event; empty, as are type and time, where its content was erased after a receipt.
-        covered: a receipt of the agency covers it.
-    """
-
-    sequence: int
-    chain: str
-    type: str
-    time: str
-    hash: str
-    jws: str
-    covered: bool
-
-    @property
-    def is_erased(self) -> bool:
-        """Say whether only sequence number and hash are left."""
-        return not self.jws
 
 
 class Outbox:
@@ -247,37 +219,33 @@ class Outbox:
         row = self._first(_ROW + " WHERE sequence = ?", sequence)
         return _row(row, self._through()) if row else None
 
-    def receipts(self) -> list[str]:
-        """Return every receipt that is kept for this chain, as the agency signed them."""
+    def salvaged(self) -> list[Row]:
+        """Return what was saved of earlier chains and is not covered yet. Raises StoreError."""
         with database.translated():
-            found = self._db.execute("SELECT jws FROM receipt WHERE chain = (SELECT id FROM chain) ORDER BY through")
-            return [jws for (jws,) in found]
+            return standing.salvaged(self._db)
+
+    def receipts(self) -> list[str]:
+        """Return every receipt that is kept for this chain, as the agency signed them. Raises StoreError."""
+        with database.translated():
+            return standing.receipts(self._db)
 
     def receipt_of(self, row: Row) -> str | None:
-        """Return the first receipt that covers ``row``, as the agency signed it; None where none does."""
-        query = "SELECT jws FROM receipt WHERE chain = ? AND through >= ? ORDER BY through LIMIT 1"
-        found = self._first(query, row.chain, row.sequence)
-        return found[0] if found else None
+        """Return the first receipt that covers ``row``; None where none does. Raises StoreError."""
+        with database.translated():
+            return standing.receipt_of(self._db, row)
 
     def sweep(self, now: datetime, content_days: int, row_days: int) -> int:
         """Erase the next rows whose time is over; see ``retention.sweep``. Raises StoreError."""
         return retention.sweep(self._db, now, content_days, row_days)
 
+    def forget_damage(self, now: datetime, days: int) -> None:
+        """Delete what was set aside long enough; see ``retention.forget_damage``. Raises StoreError."""
+        retention.forget_damage(self._db, self.path.parent, now, days)
+
     def status(self) -> dict[str, Any]:
-        """Return how things stand: the station's last word, the backlog and the last receipt."""
-        state = self._first("SELECT state FROM station")
-        delivery = self._first("SELECT through, epoch, received_at, frozen FROM delivery")
-        assert delivery is not None
-        through, epoch, received_at, frozen = delivery
-        backlog = self._first("SELECT count(*), min(time) FROM event WHERE jws <> '' AND sequence > ?", through)
-        assert backlog is not None
-        receipt = {"through": through, "epoch": epoch, "received_at": received_at} if received_at else None
-        return {
-            **(json.loads(state[0]) if state else {"state": "never started"}),
-            "backlog": {"count": backlog[0], "oldest": backlog[1]},
-            "last_receipt": receipt,
-            "frozen": frozen,
-        }
+        """Return how things stand. Raises StoreError."""
+        with database.translated():
+            return standing.status(self._db, self.path.parent)
 
     def _first(self, query: str, *values: object) -> tuple[Any, ...] | None:
         with database.translated():

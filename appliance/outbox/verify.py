@@ -11,7 +11,7 @@ from appliance.events.chain import jws_hash
 from appliance.events.receipt import Receipt
 from appliance.events.schema import EVENT
 from appliance.events.sign import EVENT_TYPE, RECEIPT_TYPE, KeySet
-from appliance.outbox.store import Row
+from appliance.outbox.row import Row
 
 
 def open_receipts(receipts: Iterable[str], keys: KeySet, chain: str) -> tuple[list[Receipt], list[str]]:
@@ -54,6 +54,15 @@ def verify(rows: Iterable[Row], keys: KeySet, first_previous: str, receipts: Seq
         expected_sequence, chain = row.sequence + 1, row.chain
         previous = row.hash if row.is_erased else jws_hash(row.jws)
     return problems
+
+
+def verify_salvaged(rows: Iterable[Row], keys: KeySet) -> list[str]:
+    """Return one line for each problem in what was saved of earlier chains; gaps there are none."""
+    return [
+        f"event {row.sequence} of chain {row.chain}: {problem}"
+        for row in rows
+        for problem in _row_problems(row, keys, "", "")
+    ]
 
 
 def _erased_problems(row: Row, reach: int) -> list[str]:

@@ -50,5 +50,6 @@ class Sweep:
         if changed:
             _log.info("retention: %d rows", changed)
         else:
+            self._outbox.forget_damage(now.time, self._row_days)
             self._next_s = now.monotonic_s + EVERY_S
         return changed

@@ -14,7 +14,8 @@ from appliance.events.sign import unverified_payload
 from appliance.events.writer import EventWriter
 from appliance.hardware.clock import THAI_TIME
 from appliance.hardware.steady_clock import SteadyClock
-from appliance.outbox.store import Outbox, Row
+from appliance.outbox.row import Row
+from appliance.outbox.store import Outbox
 from appliance.ports import Moment
 
 CLOCK_JUMPED = "clock.jumped.v1"

@@ -14,7 +14,8 @@ from appliance.events.sign import EVENT_TYPE, KeySet, Signer
 from appliance.events.writer import EventWriter
 from appliance.flow import World, serve
 from appliance.hardware.clock import SystemClock
-from appliance.outbox.store import Outbox, Row
+from appliance.outbox.row import Row
+from appliance.outbox.store import Outbox
 from appliance.outbox.verify import verify
 from appliance.panel.screens import Screen
 from appliance.run.slot_reader import SlotReader

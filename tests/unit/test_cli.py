@@ -319,7 +319,7 @@ def test_events_are_listed_shown_and_exported(two_events: Outbox, capsys: pytest
     assert cli.main(["outbox", "export"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == shown["jws"]
     assert cli.main(["outbox", "verify", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"events": 2, "erased": 0, "problems": []}
+    assert json.loads(capsys.readouterr().out) == {"events": 2, "erased": 0, "salvaged": 0, "problems": []}
 
 
 def test_a_changed_event_is_found(two_events: Outbox, home: Path, capsys: pytest.CaptureFixture[str]) -> None:

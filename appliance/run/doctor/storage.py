@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.errors import CardStationError
-from appliance.outbox import inspection
+from appliance.outbox import inspection, mend, retention
+from appliance.outbox.reserve import Reserve
 from appliance.outbox.store import DATABASE_NAME
 from appliance.run.doctor.part import Finding, bad, good, unknown, within
 
@@ -91,6 +92,8 @@ def _without_rights(state: Path, owner: int) -> Finding:
 
 
 def _with_room(found: str, there: Room, state: Path, max_bytes: int) -> Finding:
+    if (state / DATABASE_NAME).exists() and (state / "station.lock").exists() and not Reserve(state).is_whole:
+        found = f"{found}, the reserve is spent"
     if there.free_bytes < NEARLY_FULL_BYTES:
         return bad(f"{found}: nearly full", "free some space: 'journalctl --vacuum-size=50M', 'apt-get clean'")
     in_use = sum(_bytes_of(state / f"{DATABASE_NAME}{end}") for end in ("", "-wal"))
@@ -134,8 +137,21 @@ def _inside(path: Path, size: str, check: Callable[[Path], str]) -> Finding:
     except CardStationError as error:
         fault = str(error)
     if fault:
-        return bad(fault, "stop the station and copy the database away before anything else, then tell the agency")
-    return good(f"{path}, {size}, sound")
+        return bad(fault, "copy the database away, restart the station, which sets it aside, and tell the agency")
+    return _with_damaged(path.parent) or good(f"{path}, {size}, sound")
+
+
+def _with_damaged(state: Path) -> Finding | None:
+    """Tell of databases that were set aside, where this user may see them."""
+    try:
+        kept = mend.folders(state)
+    except OSError:
+        return None
+    if not kept:
+        return None
+    where = state / retention.DAMAGED_NAME
+    found = f"{len(kept)} damaged database{'s' if len(kept) > 1 else ''} set aside in {where}"
+    return bad(found, f"copy it for the agency, then delete it; where it happens again, replace the disk: {where}")
 
 
 def _bytes_of(path: Path) -> int:

@@ -370,3 +370,16 @@ def test_clock(tmp_path: Path, own: Still, result: Result, found: str, mend: str
 
 def test_a_simulated_clock_is_not_looked_at() -> None:
     assert clock(Still(GOOD_TIME), True).result is Result.NOT_ASKED
+
+
+def test_what_was_set_aside_is_told_until_somebody_takes_it_away(database: Path, state: Path) -> None:
+    (state / "damaged" / "20261123T080000").mkdir(parents=True)
+    (state / "damaged" / "20261123T080000" / database.name).touch()
+    check(storage.database(state), Result.FAIL, "1 damaged database set aside", "copy it for the agency")
+
+
+def test_a_spent_reserve_is_told(database: Path, state: Path) -> None:
+    assert "reserve" not in storage.disk(state, 1 * MB, look(ROOM)).found
+    (state / "station.lock").touch()
+    found = storage.disk(state, 1 * MB, look(ROOM))
+    assert "the reserve is spent" in found.found

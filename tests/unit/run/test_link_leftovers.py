@@ -14,7 +14,7 @@ from appliance.events.receipt import Receipt
 from appliance.link.leftovers import FIRST_PATIENCE_S, PUBACK_PATIENCE_S
 from appliance.link.mqtt import Acknowledged
 from appliance.outbox.check import suspect
-from appliance.outbox.mend import FOLDER_NAME
+from appliance.outbox.retention import DAMAGED_NAME
 from appliance.run import link as subject
 from appliance.run.notify import SystemdNotifier
 from appliance.run.nudge import Ear
@@ -179,7 +179,7 @@ def test_damage_that_the_link_meets_is_told_to_the_station(bench: Broken) -> Non
 def test_a_link_that_starts_while_the_database_is_replaced_waits_and_refuses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aside = tmp_path / FOLDER_NAME / "one"
+    aside = tmp_path / DAMAGED_NAME / "one"
     aside.mkdir(parents=True)
     (aside / "station.db").touch()
     stop = type("Stop", (), {"is_set": False})()
