@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import OutboxDamaged
+from appliance.events.agency_keys import AgencyKeys
 from appliance.events.chain import Position
 from appliance.events.sign import KeySet
 from appliance.outbox import database
@@ -40,12 +41,14 @@ class Keys:
     Args:
         own: the station's event key, as a set.
         kid: its thumbprint.
-        agency: the agency's keys.
+        agency: the agency's keys of the enrolment.
+        station: our id.
     """
 
     own: KeySet
     kid: str
-    agency: KeySet
+    agency: AgencyKeys
+    station: str
 
 
 def is_between(state: Path) -> bool:
@@ -102,7 +105,7 @@ def begin_anew(state: Path, keys: Keys, now: datetime, build: Build) -> Wreck:
         _move_log(state, folder)  # where the power went between
     except OSError as error:
         raise refusal(error, "the damaged database cannot be set aside") from None
-    wreck = salvage(folder / DATABASE_NAME, keys.own, keys.agency)
+    wreck = salvage(folder / DATABASE_NAME, keys.own, keys.agency, keys.station)
     new = state / f"{DATABASE_NAME}.new"
     try:
         for end in _ENDS:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import VerificationError
+from appliance.events.agency_keys import AgencyKeys
 from appliance.events.chain import jws_hash
 from appliance.events.receipt import Receipt
 from appliance.events.sign import EVENT_TYPE, RECEIPT_TYPE, KeySet, MessageType, unverified_payload
@@ -76,17 +77,19 @@ class Wreck:
         return ranges
 
 
-def salvage(path: Path, own: KeySet, agency: KeySet) -> Wreck:
+def salvage(path: Path, own: KeySet, enrolled: AgencyKeys, station: str) -> Wreck:
     """Return what is left in the database at ``path`` and the log beside it.
 
     Args:
         path: the damaged file, which nobody else uses any more.
         own: the station's event key.
-        agency: the agency's keys.
+        enrolled: the agency's keys of the enrolment; those of later documents are followed from there.
+        station: our id.
     """
     wreck = Wreck()
     log = path.with_name(f"{path.name}-wal")
     readable = list(_readable(path, wreck))
+    agency = _keys_in_force(wreck, enrolled, station)
     for look in (_receipts_into, _events_into):  # receipts first: what they cover need not be kept
         look(wreck, chain(readable, _carved(path), _carved_log(log)), own, agency)  # by trust: the first text counts
     named, seen = wreck.rows.get("chain"), {*wreck.newest, *wreck.receipts}
@@ -105,6 +108,15 @@ def _readable(path: Path, wreck: Wreck) -> Iterator[str]:
             with suppress(*_UNREADABLE):
                 for (jws,) in database.execute(f"SELECT jws FROM {table} {order}"):  # noqa: S608
                     yield str(jws)
+
+
+def _keys_in_force(wreck: Wreck, enrolled: AgencyKeys, station: str) -> KeySet:
+    keys = enrolled
+    for kind, _, text in wreck.rows.get("document", []):
+        if kind == "keys":
+            with suppress(VerificationError, AttributeError, TypeError):
+                keys = enrolled.follow(text, station)
+    return keys.signatures
 
 
 def _carved(path: Path) -> Iterator[str]:

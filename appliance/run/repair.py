@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import OutboxDamaged
+from appliance.events.agency_keys import AgencyKeys
 from appliance.events.chain import Position
 from appliance.events.sign import KeySet
 from appliance.events.writer import EventWriter
@@ -17,7 +18,7 @@ from appliance.ports import Clock
 _log = logging.getLogger(__name__)
 
 
-def make_sound(state: Path, writer: EventWriter, clock: Clock, agency: KeySet) -> None:
+def make_sound(state: Path, writer: EventWriter, clock: Clock, agency: AgencyKeys) -> None:
     """Leave a database behind that can be written to, unless there never was one.
 
     Raises:
@@ -29,7 +30,8 @@ def make_sound(state: Path, writer: EventWriter, clock: Clock, agency: KeySet) -
             return
         mend.set_aside(state, clock.now().time)
     own = KeySet([writer.signer.public("event")])
-    mend.begin_anew(state, mend.Keys(own, writer.signer.kid, agency), clock.now().time, _builder(writer, clock))
+    keys = mend.Keys(own, writer.signer.kid, agency, writer.origin.station)
+    mend.begin_anew(state, keys, clock.now().time, _builder(writer, clock))
 
 
 def _is_sound(path: Path) -> bool:

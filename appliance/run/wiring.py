@@ -14,6 +14,7 @@ from appliance.cards.thai_id import Field
 from appliance.config import Display, Settings
 from appliance.config import Panel as PanelSettings
 from appliance.errors import ConfigError, PanelFault, VerificationError
+from appliance.events.agency_keys import AgencyKeys
 from appliance.events.cloud_event import Origin
 from appliance.events.document import Document
 from appliance.events.roster import Roster, SignedRoster
@@ -154,7 +155,7 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     profile = _profile(settings.service.id)
     origin = Origin(settings.station.agency, settings.station.id, __version__)
     writer, clock = EventWriter(origin, signer, ()), _clock(settings.clock.max_unsynced_h * 3600)
-    make_sound(state, writer, clock, KeySet(keys))
+    make_sound(state, writer, clock, AgencyKeys.enrolled(keys))
     outbox = Outbox.open(state / DATABASE_NAME, max_bytes=settings.outbox.max_bytes, on_append=Nudge(runtime))
     outbox.head()  # a station without a chain must not look ready
     live = LiveKeys(outbox, keys, settings.station.id)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from appliance.errors import OutboxDamaged, OutboxFull
+from appliance.events.agency_keys import AgencyKeys
 from appliance.events.chain import jws_hash
 from appliance.events.cloud_event import Origin
 from appliance.events.sign import EVENT_TYPE, KeySet
@@ -39,7 +40,7 @@ class Breakable(Kept):
         self.before = {row.sequence: row.jws for row in self.outbox.rows()}
         self.chain = self.outbox.head().chain
         self.keys = KeySet([self.signer.public("event")])
-        self.agency_keys = KeySet([self.agency.public("receipt")])
+        self.agency_keys = AgencyKeys.enrolled([self.agency.public("receipt")])
 
     def stop(self) -> None:
         self.outbox.close()
@@ -232,7 +233,7 @@ def test_events_that_are_only_in_the_log_are_saved(station: Breakable, tmp_path:
         shutil.copy(f"{station.path}{end}", copy / f"station.db{end}")
     with (copy / "station.db").open("r+b") as file:
         file.write(os.urandom(PAGE_BYTES))
-    wreck = salvage(copy / "station.db", station.keys, station.agency_keys)
+    wreck = salvage(copy / "station.db", station.keys, station.agency_keys, "bkk-001")
     assert {sequence for _, sequence in wreck.events} == set(range(1, 66))
 
 
@@ -253,7 +254,7 @@ def test_an_event_that_was_signed_and_never_committed_does_not_come_to_life(stat
     database.execute("ROLLBACK")
     log = (copy / "station.db-wal").read_bytes()
     assert log.count(b"x" * 3000) > 10, "the log does hold what was not committed"
-    wreck = salvage(copy / "station.db", station.keys, station.agency_keys)
+    wreck = salvage(copy / "station.db", station.keys, station.agency_keys, "bkk-001")
     assert wreck.newest[station.chain].sequence == 61
 
 
@@ -261,7 +262,7 @@ def test_only_the_agency_s_receipts_and_our_own_events_count(station: Breakable,
     station.receive(20)
     station.stop()
     other = Breakable(tmp_path_below(tmp_path))
-    wreck = salvage(station.path, other.keys, other.agency_keys)
+    wreck = salvage(station.path, other.keys, other.agency_keys, "bkk-001")
     assert (wreck.events, wreck.newest, wreck.receipts) == ({}, {}, {})
 
 
@@ -341,7 +342,7 @@ def test_damage_again_carries_on_what_was_saved_before(station: Breakable) -> No
 
 def test_more_holes_than_one_event_can_name_make_more_events(station: Breakable) -> None:
     wreck = Wreck(chain=station.chain)
-    saved = salvage(station.path, station.keys, station.agency_keys)
+    saved = salvage(station.path, station.keys, station.agency_keys, "bkk-001")
     wreck.newest = saved.newest
     wreck.events = {place: one for place, one in saved.events.items() if place[1] % 2}
     wreck.newest[station.chain] = saved.events[station.chain, 59]
