@@ -13,6 +13,7 @@ from typing import Any
 
 from agency.clock import thai_day
 from agency.ingest.bundle import KeyRing, position_of
+from agency.reports.excuses import believed
 from agency.reports.problems import Problem
 from agency.reports.receipts import audit_receipts
 from agency.store import chains
@@ -20,7 +21,7 @@ from agency.store.chains import Chain, Event, Quarantined
 from agency.store.database import Connection
 from agency.store.documents import list_documents
 from agency.store.epoch import Reach, reach
-from agency.store.gaps import OPERATOR, Excuse, excuses, passed_over
+from agency.store.gaps import OPERATOR, Excuse, passed_over
 from agency.store.stations import event_keys
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
@@ -81,7 +82,7 @@ def _audit_chain(
     connection: Connection, chain: Chain, ring: KeyRing, counts: Counter[str], progress: Callable[[int], None]
 ) -> Iterator[Problem]:
     sequence, hash_ = 0, chain.kid
-    given_up = excuses(connection, chain.key)
+    given_up = believed(connection, chain.key, ring)
     hash_at_mark = chain.kid if chain.high_water == 0 else None
     for row in chains.chain_rows(connection, chain.key):
         place = f"{chain.id}/{row.sequence}"

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from agency.store.chains import ChainKey
 from agency.store.database import Connection
-from agency.store.tables import excused
+from agency.store.tables import event, excused
 
 OPERATOR = "operator"
 
@@ -45,6 +45,11 @@ def excuses(connection: Connection, key: ChainKey) -> list[Excuse]:
     """Return the excuses of a chain, in order."""
     query = select(excused).where((excused.c.chain == key.id) & (excused.c.kid == key.kid))
     return [Excuse(*row) for row in connection.execute(query.order_by(excused.c.first))]
+
+
+def declaring_event(connection: Connection, hash_: str) -> str | None:
+    """Return the signed text of the event with this hash, where it is held."""
+    return connection.execute(select(event.c.jws).where(event.c.hash == hash_).limit(1)).scalar()
 
 
 def passed_over(excused_here: Iterable[Excuse], sequence: int) -> int:

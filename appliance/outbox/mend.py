@@ -31,7 +31,7 @@ _ENDS = ("", "-wal", "-shm")
 
 _log = logging.getLogger(__name__)
 
-Build = Callable[[Position, dict[str, Any]], str]
+Build = Callable[[Position, dict[str, Any], datetime | None], str]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def begin_anew(state: Path, keys: Keys, now: datetime, build: Build) -> Wreck:
         state: the state directory, without a database.
         keys: tell what is genuine.
         now: the time; the new chain's name holds it.
-        build: signs ``chain.broken.v1`` for a position and its ``broken`` member.
+        build: signs ``chain.broken.v1`` for a position, its ``broken`` member, and the time of the newest event known.
 
     Raises:
         StoreError: it cannot be written now; the next attempt begins from the start.
@@ -117,7 +117,7 @@ def begin_anew(state: Path, keys: Keys, now: datetime, build: Build) -> Wreck:
         outbox.start_chain(keys.kid, now)
         outbox.adopt(wreck, folder.name, now)
         for broken in _said(wreck):
-            outbox.append(lambda position, broken=broken: build(position, broken))  # type: ignore[misc]
+            outbox.append(lambda position, broken=broken: build(position, broken, wreck.newest_time()))  # type: ignore[misc]
     finally:
         outbox.close()
     try:

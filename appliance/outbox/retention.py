@@ -1,9 +1,10 @@
 """What leaves the station once the agency has it, and when.
 
 An event that a receipt covers keeps its content for the service's retention, counted from the time at which the agency
-says that it committed. Then its row is *erased*: only sequence number and hash stay, and the receipt that covers it.
-Rows that are older still go altogether, but for those that the chain and the next receipt are compared with. An event
-that no receipt covers is never touched, nor is any while the queue is frozen.
+says that it committed. Then its row is *erased*: only sequence number and hash stay, and the receipt that covers it; of
+the newest row the time as well, because no later event may be earlier. Rows that are older still go altogether, but
+for those that the chain and the next receipt are compared with. An event that no receipt covers is never touched, nor
+is any while the queue is frozen.
 
 ``secure_delete`` overwrites what is freed, and the log is folded in afterwards, or the content would still lie there.
 """
@@ -20,7 +21,8 @@ DAMAGED_NAME = "damaged"
 
 _DUE = "SELECT coalesce(max(through), 0) FROM receipt WHERE chain = ? AND through <= ? AND committed_s <= ?"
 _ERASE = (
-    "UPDATE event SET jws = '', type = '', verdict = NULL, time = '' WHERE sequence IN"
+    "UPDATE event SET jws = '', type = '', verdict = NULL,"
+    " time = CASE sequence WHEN (SELECT max(sequence) FROM event) THEN time ELSE '' END WHERE sequence IN"
     " (SELECT sequence FROM event WHERE jws <> '' AND sequence <= ? ORDER BY sequence LIMIT ?)"
 )
 _DELETE = (

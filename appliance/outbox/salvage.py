@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ class Wreck:
     newest: dict[str, Saved] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+
+    def newest_time(self) -> datetime | None:
+        """Return the latest time that any event bears which was found."""
+        times = [datetime.fromisoformat(unverified_payload(one.jws)["time"]) for one in self.newest.values()]
+        return max(times, default=None)
 
     def lost(self) -> list[list[int]]:
         """Return the closed ranges of the chain that neither a receipt covers nor anything was saved of."""

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from appliance.events.agency_keys import AgencyKeys
 from appliance.events.chain import Position
 from appliance.events.sign import KeySet
 from appliance.events.writer import EventWriter
+from appliance.hardware.steady_clock import SteadyClock
 from appliance.outbox import mend
 from appliance.outbox.check import check, suspect
 from appliance.outbox.store import DATABASE_NAME
 from appliance.ports import Clock
+from appliance.run.timekeeper import released
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +49,8 @@ def _is_sound(path: Path) -> bool:
 
 
 def _builder(writer: EventWriter, clock: Clock) -> mend.Build:
-    def build(position: Position, broken: dict[str, Any]) -> str:
-        at = clock.now()
+    def build(position: Position, broken: dict[str, Any], newest: datetime | None) -> str:
+        at = SteadyClock(clock, lambda: max(newest or released(), released())).now()
         return writer.station(position, mend.EVENT, at.time, {"clock": at.as_data(), "broken": broken})
 
     return build

@@ -6,7 +6,7 @@ import pytest
 
 from agency.ingest.receipts import Address, compose
 from agency.store.chains import ChainKey
-from agency.store.gaps import Excuse, passed_over
+from agency.store.gaps import Excuse, passed_over, put_excuses
 from agency.store.stations import find_station
 from appliance.events.chain import Position
 from appliance.events.cloud_event import envelope
@@ -128,3 +128,29 @@ def test_an_operator_gives_up_what_is_missing(office: Office) -> None:
 def test_excuses_join_where_they_touch_and_overlap() -> None:
     told = [Excuse("c", "k", first, last, "x", "") for first, last in ((3, 4), (4, 9), (10, 12), (20, 25))]
     assert [passed_over(told, sequence) for sequence in (1, 3, 5, 10, 13, 20, 26)] == [0, 12, 12, 12, 12, 25, 25]
+
+
+def written_into_the_store(office: Office, old: ChainKey, by: str) -> None:
+    with office.database.write() as connection:
+        put_excuses(connection, [Excuse(old.id, old.kid, 4, 6, by, "2026-11-23")])
+
+
+@pytest.mark.parametrize("by", ["nothing", "an event that says nothing of it", "an event that says something else"])
+def test_an_excuse_that_somebody_wrote_into_the_store_is_none_for_the_audit(office: Office, by: str) -> None:
+    station, old = office.station, office.station.chain
+    lines = visits(station, 9)
+    office.take(*lines[:3], *lines[6:])
+    broken = begin_anew(station, [[8, 8]])
+    office.take(broken)
+    word = {"nothing": "x" * 43, "an event that says nothing of it": jws_hash(lines[1])}.get(by, jws_hash(broken))
+    written_into_the_store(office, old, word)
+    office.take(lines[9])
+    assert next(code for code, _ in problems(office) if code != "excused") in ("missing", "gap")
+
+
+def test_what_is_held_counts_whatever_the_station_says_of_it(office: Office) -> None:
+    station, old = office.station, office.station.chain
+    office.take(*visits(station, 9))
+    office.take(begin_anew(station, [[1, 10]]))
+    assert receipt(office, old).through == 10
+    assert problems(office) == []

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from appliance.outbox.store import Outbox
 from appliance.outbox.verify import verify
 from appliance.ports import Attendance
 from appliance.run.repair import make_sound
+from appliance.simulate.clock import SimulatedClock
 from tests.unit.outbox.test_retention import COMMITTED, Kept
 from tests.unit.outbox.test_store import AT
 
@@ -146,6 +148,20 @@ def test_the_new_chain_is_another_one_by_the_same_key(station: Breakable) -> Non
     assert verify(station.outbox.rows(), station.keys, station.signer.kid) == []
     assert station.append() == 2
     assert station.is_sound()
+
+
+def test_the_new_chain_begins_no_earlier_than_the_old_one_ended(station: Breakable) -> None:
+    station.stop()
+    station.flip(station.before[30].encode())
+    clock = SimulatedClock(SystemClock(), "unsure")
+    clock.shift = timedelta(days=-20_000)
+    writer = EventWriter(Origin("obec", "bkk-001", "0.1.0"), station.signer, ())
+    make_sound(station.state, writer, clock, station.agency_keys)
+    with closing(Outbox.open(station.path)) as outbox:
+        (row,) = outbox.rows()
+    assert datetime.fromisoformat(row.time) >= datetime.fromisoformat("2026-11-23T08:00:00.000+07:00")
+    event = station.keys.verify(row.jws, EVENT_TYPE, "event")
+    assert event["data"]["clock"]["quality"] == "unsure"
 
 
 def test_a_lost_first_page_leaves_the_rest(station: Breakable) -> None:

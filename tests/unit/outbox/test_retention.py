@@ -80,6 +80,13 @@ def test_after_the_retention_only_sequence_hash_and_receipt_stay(station: Kept) 
     assert station.problems() == []
 
 
+def test_the_newest_event_keeps_its_time_since_no_later_one_may_be_earlier(station: Kept) -> None:
+    station.receive(5)
+    station.sweep(WEEK)
+    rows = {row.sequence: row.time for row in station.outbox.rows() if row.is_erased}
+    assert rows == {1: "", 2: "", 3: "", 4: "", 5: "2026-11-23T08:00:00.000+07:00"}
+
+
 def test_what_no_receipt_covers_stays_for_ever(station: Kept) -> None:
     assert station.sweep(timedelta(days=10_000), 0, 1) == 0
     station.receive(2)

@@ -379,7 +379,7 @@ def test_what_was_set_aside_is_told_until_somebody_takes_it_away(database: Path,
 
 
 def test_a_spent_reserve_is_told(database: Path, state: Path) -> None:
-    assert "reserve" not in storage.disk(state, 1 * MB, look(ROOM)).found
+    assert "the reserve is spent" not in storage.disk(state, 1 * MB, look(ROOM)).found
     (state / "station.lock").touch()
     found = storage.disk(state, 1 * MB, look(ROOM))
     assert "the reserve is spent" in found.found
