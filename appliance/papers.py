@@ -7,6 +7,7 @@ from pathlib import Path
 
 from appliance.errors import ConfigError, NotEnrolled, SigningError, VerificationError
 from appliance.events import strict_json
+from appliance.events.agency_keys import AgencyKeys
 from appliance.events.sign import Jwk, KeySet, Signer
 
 EVENT_KEY = Path("keys/event.jwk")
@@ -45,6 +46,17 @@ def agency_keys(state: Path) -> list[Jwk]:
     return keys
 
 
-def sealing_keys(keys: list[Jwk]) -> list[Jwk]:
-    """Return the keys that seals are made for: duty and escrow."""
-    return [key for key in keys if key.get("use") == "enc"]
+def every_agency_key(state: Path, steps: str | None) -> list[Jwk]:
+    """Return the agency's public keys of the enrolment, and those of every step since.
+
+    Args:
+        state: the state directory.
+        steps: the ``keys`` document that was kept; one that does not hold adds nothing.
+
+    Raises NotEnrolled, ConfigError.
+    """
+    enrolled = agency_keys(state)
+    try:
+        return [*enrolled, *AgencyKeys.enrolled(enrolled).follow(steps, "").ever] if steps else enrolled
+    except VerificationError:
+        return enrolled

@@ -9,7 +9,6 @@ from appliance.commands.call import Call
 from appliance.errors import VerificationError, WrongUse
 
 if TYPE_CHECKING:
-    from appliance.events.sign import KeySet
     from appliance.outbox.row import Row
     from appliance.outbox.store import Outbox
 
@@ -69,14 +68,16 @@ def export(call: Call) -> int:
 
 def verify_chain(call: Call) -> int:
     """Check the chain: every hash, signature and place; erased rows by their receipts, salvaged ones by themselves."""
+    from appliance.events.sign import KeySet
     from appliance.outbox.verify import open_receipts, verify, verify_salvaged
-    from appliance.papers import event_key
+    from appliance.papers import event_key, every_agency_key
 
     keys, thumbprint = event_key(call.state)
     with closing(call.outbox()) as outbox:
         rows, saved, kept = list(outbox.rows()), outbox.salvaged(), outbox.receipts()
-        agency, ours = _agency_keys(call, outbox) if kept else None, outbox.head().chain
-    receipts, problems = open_receipts(kept, agency, ours) if agency else ([], [])
+        agency = every_agency_key(call.state, outbox.document("keys")) if kept else []
+        ours = outbox.head().chain
+    receipts, problems = open_receipts(kept, KeySet(agency), ours)
     problems += verify(rows, keys, thumbprint, receipts) + verify_salvaged(saved, keys)
     counts = {"events": len(rows), "erased": sum(row.is_erased for row in rows), "salvaged": len(saved)}
     call.show({**counts, "problems": problems}, problems or [_counted(counts)])
@@ -92,17 +93,6 @@ def _counted(counts: dict[str, int]) -> str:
     if counts["salvaged"]:
         words += f"; {counts['salvaged']} events saved of an earlier chain wait for their receipts"
     return words
-
-
-def _agency_keys(call: Call, outbox: "Outbox") -> "KeySet":
-    """Return every key that the agency had since the enrolment: old receipts were signed by old ones."""
-    from appliance.events.agency_keys import AgencyKeys
-    from appliance.papers import agency_keys
-
-    enrolled, message = AgencyKeys.enrolled(agency_keys(call.state)), outbox.document("keys")
-    if message is None:
-        return enrolled.signatures
-    return enrolled.follow(message, call.settings().station.id).signatures
 
 
 def _summary(row: "Row") -> dict[str, Any]:

@@ -64,6 +64,11 @@ class AgencyKeys:
             raise reason
         return keys
 
+    @property
+    def ever(self) -> list[Jwk]:
+        """Return every key of every step: what was signed while it was in force must stay verifiable."""
+        return [jwk for jws in self.steps for jwk in unverified_payload(jws)["body"]["keys"]]
+
     def _step(self, jws: str, station: str) -> "AgencyKeys":
         if _version(jws) <= self.version:
             return self

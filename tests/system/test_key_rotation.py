@@ -1,5 +1,9 @@
 """The agency's keys are rotated, with real processes: a station that is there, and one that was away for ten days."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +11,7 @@ import pytest
 
 from appliance.events.sign import unverified_payload
 from appliance.outbox.store import DATABASE_NAME, Outbox
-from appliance.papers import agency_keys
+from appliance.papers import EVENT_KEY, agency_keys
 from appliance.run.live_keys import LiveKeys, LiveRecipients
 from tests.contract.line_bench import ID, bench_in
 from tests.system.test_link_process import Box
@@ -82,6 +86,13 @@ def test_receipts_of_the_new_key_are_believed_and_those_of_a_retired_one_are_not
     box.append(1)
     box.wait_through(3)
     assert not link.said("refused")
+    state = {"STATE_DIRECTORY": str(box.state)}
+    command = (sys.executable, "-m", "appliance.cli", "--config", str(box.config), "outbox", "verify")
+    keys = box.state / EVENT_KEY
+    keys.parent.mkdir()
+    keys.write_text(json.dumps(box.bench.station.signer.private()))
+    ran = subprocess.run(command, env={**os.environ, **state}, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "3 events, chain unbroken\n")  # the first receipts are of the old key
 
 
 def test_ten_days_away_through_every_rotation(box: SealingBox) -> None:
