@@ -166,12 +166,11 @@ def excuse(home: Home, arguments: argparse.Namespace) -> int:
     with Database.open(home.database) as database, database.write() as connection:
         if find_station(connection, arguments.station) is None:
             raise WrongUse(f"no station {arguments.station}; 'card-agency station list' shows all")
-        given_up = [
-            Excuse(chain.id, chain.kid, first, last, OPERATOR, now_text())
-            for chain in list_chains(connection, arguments.station)
-            for first, last in gaps(connection, chain)
-        ]
-        put_excuses(connection, given_up)
+        given_up = []
+        for chain in list_chains(connection, arguments.station):
+            here = [Excuse(*chain.key, first, last, OPERATOR, now_text()) for first, last in gaps(connection, chain)]
+            put_excuses(connection, chain.key, here)
+            given_up += here
     for one in given_up:
         say(f"{one.chain}: {one.first} to {one.last} are given up; 'card-agency audit' goes on naming them")
     say("receipts follow when the station sends next" if given_up else f"nothing of {arguments.station} is missing")

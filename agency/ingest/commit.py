@@ -167,7 +167,7 @@ class Ledger:
             told = [
                 Excuse(*key, first, last, finding.hash, self._now) for first, last in broken["lost"] if first <= last
             ]
-            put_excuses(self._connection, told)
+            put_excuses(self._connection, key, told)
             if key not in self._accounts:
                 self._read(key, set())
             if key in self._accounts:

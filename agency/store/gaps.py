@@ -33,12 +33,13 @@ class Excuse:
     noted_at: str
 
 
-def put_excuses(connection: Connection, new: Iterable[Excuse]) -> None:
-    """Add excuses; where one begins at the same place already, it stays as it is."""
-    for one in new:
-        key = ChainKey(one.chain, one.kid)
-        if all(held.first != one.first for held in excuses(connection, key)):
-            connection.execute(insert(excused).values(**vars(one)))
+def put_excuses(connection: Connection, key: ChainKey, new: Iterable[Excuse]) -> None:
+    """Add excuses of one chain; where one begins at the same place already, it stays as it is."""
+    rows = {one.first: vars(one) for one in new}
+    for held in excuses(connection, key):
+        rows.pop(held.first, None)
+    if rows:
+        connection.execute(insert(excused), list(rows.values()))
 
 
 def excuses(connection: Connection, key: ChainKey) -> list[Excuse]:

@@ -4,11 +4,12 @@ import contextlib
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.contract.line_bench import bench_in
+from tests.contract.line_bench import ID, bench_in
 from tests.system.test_link_process import Box
 from tests.unit.agency.site import Running, wait_until
 
@@ -112,3 +113,27 @@ def test_where_every_witness_was_put_back_too_the_operator_says_so(box: Box) -> 
     assert not worker.said("put back")
     assert box.bench.site.desk.run("epoch", "raise").code == 0
     check_whole(box)
+
+
+def test_what_stations_no_longer_hold_is_given_up_by_an_operator_and_the_rest_is_covered(box: Box) -> None:
+    site = box.bench.site
+    ingest = site.start_ingest()
+    box.append(10)
+    box.start()
+    box.wait_through(10)
+    copy = copy_of(box)
+    box.append(20)
+    box.wait_through(30)
+    ingest.kill()
+    assert box.outbox.sweep(datetime.now(UTC) + timedelta(days=8), 7, 30) > 0  # the retention of the service is over
+    put_back(box, copy)
+    worker = site.start_ingest()
+    wait_until(lambda: worker.said("put back from an older copy"))
+    box.append(5)
+    wait_until(lambda: len(site.rows()) == 15, 60)
+    assert site.desk.run("station", "excuse", ID).code == 0
+    box.wait_through(35, 90)
+    audited = site.desk.run("audit", "--json").json()["problems"]
+    assert [(problem["code"], problem["text"]) for problem in audited] == [
+        ("excused", "11 to 30 are not held: an operator gave them up")
+    ]
