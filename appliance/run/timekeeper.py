@@ -10,6 +10,7 @@ from datetime import datetime
 
 from appliance import RELEASED
 from appliance.errors import VerificationError
+from appliance.events.chain import Position
 from appliance.events.sign import unverified_payload
 from appliance.events.writer import EventWriter
 from appliance.hardware.clock import THAI_TIME
@@ -35,27 +36,40 @@ class Floor:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._newest = -1
+        self._next: Position | None = None
         self._floor = released()
 
     def __call__(self) -> datetime:
         """Return it."""
-        newest = self._outbox.head().sequence - 1
-        if newest != self._newest:
-            row = self._outbox.row(newest)
-            self._newest, self._floor = newest, max(_signed_time(row), released()) if row else released()
+        position = self._outbox.head()
+        if position != self._next:
+            self._next, self._floor = position, max(self._signed(position.sequence - 1), released())
         return self._floor
+
+    def _signed(self, sequence: int) -> datetime:
+        """Return the time of an event; of the receipt that covers it, where its content was erased since."""
+        row = self._outbox.row(sequence)
+        if row is None:
+            return released()
+        receipt = self._outbox.receipt_of(row) if row.is_erased else None
+        with suppress(*_GARBLED):
+            if receipt is not None:
+                return _thai_time(unverified_payload(receipt)["committed_at"])  # verified when it came
+            return _signed_time(row)
+        return released()
 
 
 def _signed_time(row: Row) -> datetime:
-    """Return the time after which the event in ``row`` lets the next one be; the release where the row is garbled."""
-    time = row.time
-    with suppress(*_GARBLED):
-        if row.type == CLOCK_JUMPED:
-            data = unverified_payload(row.jws)["data"]
-            time = data["jump"]["to"] if data["clock"]["quality"] != "unsure" else time
-        return datetime.fromisoformat(time).astimezone(THAI_TIME)
-    return released()
+    """Return the time after which the event in ``row`` lets the next one be. Raises any of ``_GARBLED``."""
+    if row.type == CLOCK_JUMPED:
+        data = unverified_payload(row.jws)["data"]
+        if data["clock"]["quality"] != "unsure":
+            return _thai_time(data["jump"]["to"])
+    return _thai_time(row.time)
+
+
+def _thai_time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(THAI_TIME)
 
 
 class Timekeeper:

@@ -11,12 +11,15 @@ import pytest
 from agency.clock import thai_day
 from appliance.errors import OutboxFull
 from appliance.events.cloud_event import Origin
+from appliance.events.receipt import Receipt
 from appliance.events.roster import SignedRoster
 from appliance.events.schema import EVENT
+from appliance.events.sign import Signer
 from appliance.events.writer import EventWriter
 from appliance.flow import World
 from appliance.hardware.clock import THAI_TIME
 from appliance.hardware.steady_clock import SteadyClock
+from appliance.outbox.delivery import Delivery
 from appliance.panel.screens import State
 from appliance.ports import Moment
 from appliance.run.timekeeper import CLOCK_JUMPED, Floor, Timekeeper, released
@@ -238,6 +241,35 @@ def test_midnight_back_and_forth_makes_no_person_come_twice(kept: Kept) -> None:
         kept.machine.is_set(kept.machine.at.time + timedelta(minutes=minutes))
         assert kept.come(1) is State.ALREADY_RECORDED
     kept.check()
+
+
+def test_an_event_that_was_erased_since_leaves_the_floor_of_its_receipt(kept: Kept) -> None:
+    kept.switch_on()
+    kept.come(1)
+    committed = NOW + timedelta(minutes=1)
+    (row,) = kept.rows()
+    receipt = Receipt("bkk-001", 1, row.chain, 1, row.hash, committed.isoformat())
+    delivery = Delivery.open(kept.folder / "station.db")
+    assert delivery.take_receipt(receipt, receipt.sign(Signer.generate()), committed.isoformat())
+    delivery.close()
+    assert kept.outbox.sweep(committed + timedelta(days=8), 7, 365) == 1
+    assert kept.steady.now().time == NOW
+    kept.machine.is_set(EPOCH, "unsure")
+    assert kept.steady.now().time == NOW  # this process still knows
+    kept.begin()
+    assert kept.steady.now().time == committed
+    kept.come(2)
+    assert datetime.fromisoformat(kept.rows()[-1].time) == committed
+
+
+def test_the_floor_is_that_of_the_chain_that_is_written(kept: Kept) -> None:
+    kept.switch_on()
+    kept.come(1)
+    kept.machine.is_set(NOW - timedelta(hours=1), "unsure")
+    assert kept.steady.now().time == NOW
+    kept.outbox._db.execute("UPDATE event SET time = ?", ((NOW - timedelta(hours=2)).isoformat(),))
+    kept.outbox._db.execute("UPDATE chain SET id = '01M83BXH2R7R0A5EVXPK4651AQ'")
+    assert kept.steady.now().time == NOW - timedelta(hours=1)
 
 
 @pytest.mark.parametrize("column", ["time", "jws"])
