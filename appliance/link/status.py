@@ -31,7 +31,7 @@ def status(delivery: Delivery, boot: int, now: datetime, monotonic_s: float, ala
     Args:
         delivery: the state database.
         boot: as in ``will``.
-        now: present time.
+        now: present time; where the clock stands before the newest event, today is that event's day.
         monotonic_s: seconds since boot, to tell a station process that says nothing any more.
         alarms: what the link saw go wrong.
     """
@@ -54,7 +54,7 @@ def status(delivery: Delivery, boot: int, now: datetime, monotonic_s: float, ala
         "boot": boot,
         "backlog": {"count": count, "oldest_s": age_s},
         "last_receipt": {"at": receipt[0], "through": receipt[1]} if receipt else None,
-        "tallies": delivery.tallies(now.date().isoformat()),
+        "tallies": delivery.tallies(max(now.date().isoformat(), delivery.newest_day())),
         "alarms": sorted(alarms),
     }
     try:

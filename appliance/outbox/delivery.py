@@ -201,6 +201,12 @@ class Delivery:
             (saved,) = self._db.execute("SELECT count(*) FROM salvaged").fetchone()
         return row[0] + saved, row[1]
 
+    def newest_day(self) -> str:
+        """Return the day (YYYY-MM-DD) of the newest event; empty where there is none, or its content was erased."""
+        with database.translated():
+            row = self._db.execute("SELECT time FROM event ORDER BY sequence DESC LIMIT 1").fetchone()
+        return str(row[0])[:10] if row else ""
+
     def tallies(self, day: str) -> dict[str, int]:
         """Return how many visits of ``day`` (YYYY-MM-DD) ended in which verdict."""
         query = "SELECT verdict, count(*) FROM event WHERE time BETWEEN ? AND ? AND verdict NOT NULL GROUP BY verdict"

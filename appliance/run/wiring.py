@@ -35,7 +35,7 @@ from appliance.run.nudge import Nudge
 from appliance.run.panel import PanelThread
 from appliance.run.reader import WorkerReader
 from appliance.run.repair import make_sound
-from appliance.run.timekeeper import Floor, Timekeeper
+from appliance.run.timekeeper import Floor, Timekeeper, released
 from appliance.services.profile import Profile, parse, shipped
 
 SIMULATED_CLOCK = "CARD_STATION_SIMULATED_CLOCK"
@@ -155,7 +155,7 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     profile = _profile(settings.service.id)
     origin = Origin(settings.station.agency, settings.station.id, __version__)
     writer, clock = EventWriter(origin, signer, ()), _clock(settings.clock.max_unsynced_h * 3600)
-    make_sound(state, writer, clock, AgencyKeys.enrolled(keys))
+    make_sound(state, writer, SteadyClock(clock, released), AgencyKeys.enrolled(keys))
     outbox = Outbox.open(state / DATABASE_NAME, max_bytes=settings.outbox.max_bytes, on_append=Nudge(runtime))
     outbox.head()  # a station without a chain must not look ready
     live = LiveKeys(outbox, keys, settings.station.id)

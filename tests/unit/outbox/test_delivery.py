@@ -94,3 +94,13 @@ def test_starts_are_counted(queue: Queue) -> None:
 
 def test_tallies_count_the_day(queue: Queue) -> None:
     assert queue.delivery.tallies("2026-11-23") == {}
+
+
+def test_the_newest_day_is_that_of_the_newest_event(queue: Queue) -> None:
+    assert queue.delivery.newest_day() == "2026-11-23"
+    queue.station.outbox._db.execute("UPDATE event SET time = '2026-12-31T23:59:59.000+07:00' WHERE sequence = 5")
+    assert queue.delivery.newest_day() == "2026-12-31"
+    queue.station.outbox._db.execute("UPDATE event SET time = '' WHERE sequence = 5")  # erased after its time
+    assert queue.delivery.newest_day() == ""
+    queue.station.outbox._db.execute("DELETE FROM event")
+    assert queue.delivery.newest_day() == ""

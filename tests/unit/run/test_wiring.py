@@ -27,6 +27,7 @@ from appliance.run import enrol, wiring
 from appliance.run.nudge import Ear
 from appliance.run.panel import PanelThread
 from appliance.run.slot_reader import SlotReader
+from appliance.run.timekeeper import released
 from appliance.run.wiring import SIMULATED_CLOCK, RosterSource, build, build_panel
 from appliance.services.profile import shipped
 from appliance.simulate.card import ThaiCard
@@ -34,6 +35,8 @@ from appliance.simulate.panel import TRACE_VARIABLE
 from appliance.simulate.panel_view import SOCKET_NAME
 from appliance.simulate.persons import person
 from appliance.simulate.slot import InMemorySlot
+from tests.unit.hardware.test_steady_clock import Played
+from tests.unit.run.test_timekeeper import EPOCH
 from tests.unit.small_agency import Agency
 
 STATION = "bkk-001"
@@ -268,6 +271,34 @@ def test_a_database_that_is_none_is_set_aside_and_the_station_starts_all_the_sam
     parts.close()
     (folder,) = (state / "damaged").iterdir()
     assert (folder / DATABASE_NAME).read_bytes() == b"no database" * 1000
+
+
+def test_what_a_station_signs_of_a_damaged_file_in_1970_bears_the_release_and_no_earlier_time(
+    state: Path, tmp_path: Path, panel: PanelThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Played()
+    machine.is_set(EPOCH, "unsure")
+    monkeypatch.setattr("appliance.run.wiring._clock", lambda max_unsynced_s: machine)
+    (state / DATABASE_NAME).write_bytes(b"no database" * 1000)
+    parts = build(settings(), state, tmp_path, panel)
+    (row,) = parts.outbox.rows()
+    assert datetime.fromisoformat(row.time) == released() == parts.world.clock.now().time
+    parts.close()
+
+
+def test_the_settings_say_how_long_a_clock_is_trusted(
+    state: Path, tmp_path: Path, panel: PanelThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+
+    def clock(max_unsynced_s: float) -> Played:
+        told.append(max_unsynced_s)
+        return Played()
+
+    monkeypatch.setattr("appliance.run.wiring._clock", clock)
+    own = settings()
+    build(replace(own, clock=replace(own.clock, max_unsynced_h=2)), state, tmp_path, panel).close()
+    assert told == [7200]
 
 
 @pytest.mark.parametrize("keys", [5, None, "keys", ["key"], [{"kty": "none"}], [{"use": "sig"}]])
