@@ -39,8 +39,8 @@ class Acts:
 
 @pytest.fixture
 def acts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Acts]:
-    monkeypatch.setattr(subject, "TURN_PATIENCE_S", 0.3)
-    monkeypatch.setattr(subject, "CONNECT_PATIENCE_S", 0.6)
+    monkeypatch.setattr(subject, "TURN_PATIENCE_S", 0.6)
+    monkeypatch.setattr(subject, "CONNECT_PATIENCE_S", 1.2)
     monkeypatch.setattr(subject, "STOP_PATIENCE_S", 0.5)
     made = Acts()
     yield made
@@ -90,28 +90,28 @@ def test_a_thread_that_died_is_not_alive(acts: Acts, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(threading, "excepthook", lambda *_: None)
     acts.turn = fail
     acts.thread.start()
-    wait_until(lambda: not acts.thread.is_alive(), 0.25)
+    wait_until(lambda: not acts.thread.is_alive(), 0.5)
 
 
 def test_a_thread_that_hangs_in_a_turn_is_not_alive_any_more_though_it_runs(acts: Acts) -> None:
     acts.thread.start()
     acts.turn = acts.hang
-    wait_until(lambda: not acts.thread.is_alive(), 1)
+    wait_until(lambda: not acts.thread.is_alive(), 3)
     assert acts.thread._thread.is_alive()
 
 
 def test_connecting_may_take_longer_than_a_turn_and_not_for_ever(acts: Acts) -> None:
     acts.thread = NetworkThread(acts.hang, acts.hang, acts.pause)
     acts.thread.start()
-    time.sleep(0.45)
+    time.sleep(0.8)
     assert acts.thread.is_alive()
-    wait_until(lambda: not acts.thread.is_alive(), 1)
+    wait_until(lambda: not acts.thread.is_alive(), 3)
 
 
 def test_a_long_pause_is_no_hang(acts: Acts) -> None:
     acts.turn, acts.pause_s = (lambda: False), 60
     acts.thread.start()
-    time.sleep(0.5)
+    time.sleep(0.8)
     assert acts.thread.is_alive()
 
 

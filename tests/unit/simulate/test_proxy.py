@@ -12,7 +12,7 @@ import pytest
 from appliance.simulate.proxy import FAIR, FIRST_RESEND_S, FaultProxy, Weather
 from tests.unit.agency.site import wait_until
 
-SOON_S = 0.1
+SOON_S = 0.25
 
 
 class Echo:
@@ -147,7 +147,7 @@ def test_throttle_is_a_line_of_so_many_bytes_a_second(proxy: FaultProxy) -> None
     with call(proxy) as line:
         ask(line, b"warm")
         proxy.weather = Weather(rate_bytes_s=100_000)
-        assert 0.3 <= timed(line, b"x" * 30_000) < 0.7
+        assert 0.3 <= timed(line, b"x" * 30_000) < 0.9
         proxy.weather = FAIR
         assert timed(line, b"x" * 30_000) < SOON_S
 
@@ -168,7 +168,7 @@ def test_the_same_seed_is_the_same_weather(echo: Echo) -> None:
         with FaultProxy("127.0.0.1", echo.port, seed) as proxy, call(proxy) as line:
             ask(line, b"warm")
             proxy.weather = Weather(loss=0.3)
-            return [timed(line) > FIRST_RESEND_S / 2 for _ in range(3)]
+            return [timed(line) > 0.9 * FIRST_RESEND_S for _ in range(3)]
 
     assert waits_s(7) == waits_s(7)
 
@@ -216,7 +216,7 @@ def test_half_open_is_silence_for_ever_and_a_new_connection_works(proxy: FaultPr
 def test_a_reset_takes_its_time_and_comes_after_what_was_said_before(proxy: FaultProxy, echo: Echo) -> None:
     line = call(proxy)
     ask(line, b"warm")
-    proxy.weather = Weather(delay_s=0.2)
+    proxy.weather = Weather(delay_s=0.5)
     line.sendall(b"last words")
     time.sleep(0.1)
     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
