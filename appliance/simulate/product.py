@@ -139,18 +139,21 @@ class Product:
         virtual = {"CARD_STATION_PANEL_TRACE": str(self.trace), "CARD_STATION_SIMULATED_CLOCK": "1"}
         return {**os.environ, **directories, **(virtual if self.is_virtual else {})}
 
-    def start(self, *names: str) -> None:
-        """Start processes: ``broker``, ``ingest``, ``station``, ``link``; each writes to ``log/NAME.log``."""
-        commands = {
+    def command(self, name: str) -> list[str]:
+        """Return the command of ``broker``, ``ingest``, ``station`` or ``link``."""
+        return {
             "broker": ["mosquitto", "-c", str(self.home / "broker" / "mosquitto.conf")],
             "ingest": [*_AGENCY, "--home", str(self.home), "ingest"],
             "station": [*_STATION, "--config", str(self.folder / "station.toml"), "station"],
             "link": [*_STATION, "--config", str(self.folder / "station.toml"), "link"],
-        }
+        }[name]
+
+    def start(self, *names: str) -> None:
+        """Start processes: ``broker``, ``ingest``, ``station``, ``link``; each writes to ``log/NAME.log``."""
         environment = {**self._environment(), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
         for name in names:
             with (self.folder / "log" / f"{name}.log").open("ab") as log:
-                self.processes[name] = subprocess.Popen(commands[name], env=environment, stdout=log, stderr=log)
+                self.processes[name] = subprocess.Popen(self.command(name), env=environment, stdout=log, stderr=log)
 
     def wait_until_ready(self, since: int = 0) -> None:
         """Wait until the panel asks for a card (on a screen after number ``since``) and the roster was taken up."""

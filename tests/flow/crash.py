@@ -34,7 +34,7 @@ class Crashing:
         return call
 
 
-class _Shown:
+class Shown:
     """A panel whose screens outlive the process."""
 
     def __init__(self, file: Path, pull: Callable[[], None]) -> None:
@@ -76,7 +76,7 @@ def run_until_crash(stage: Stage, card: Any, at: int, shown: Path) -> int:
         joints: dict[str, Any] = {
             name: Crashing(getattr(world, name), after_call) for name in ("reader", "clock", "outbox", "writer")
         }
-        panel = Crashing(_Shown(shown, stage.slot.remove), after_call)
+        panel = Crashing(Shown(shown, stage.slot.remove), after_call)
         crashing: World = replace(world, **joints, panel=panel)
         serve(crashing, stage.profile, lambda: stage.slot.card is not None)
         os._exit(FINISHED)

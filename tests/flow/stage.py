@@ -31,9 +31,9 @@ MEMBERS = [person(serial).citizen_id for serial in (1, 2, 3)]
 ROSTER_BODY = roster_body("school-1", "2026-11-22", MEMBERS)
 
 
-def signed_roster(expires_in: timedelta = timedelta(days=30)) -> SignedRoster:
+def signed_roster(expires_in: timedelta = timedelta(days=30), body: dict[str, Any] = ROSTER_BODY) -> SignedRoster:
     now = datetime.now(UTC) - timedelta(days=1)
-    document = Document("roster", 42, now, datetime.now(UTC) + expires_in, ("*",), ROSTER_BODY)
+    document = Document("roster", 42, now, datetime.now(UTC) + expires_in, ("*",), body)
     return SignedRoster(Roster.from_document(document), document.issued_at, document.expires_at)
 
 
