@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -62,6 +62,17 @@ class OneTurn:
         return was
 
 
+class _Calendar:
+    """Stands where ``time`` stands for epochs: nobody puts a whole machine back twice in one second."""
+
+    def __init__(self) -> None:
+        self._now_s = 1_795_000_000
+
+    def time(self) -> float:
+        self._now_s += 1
+        return self._now_s
+
+
 @cache
 def _founded() -> Path:
     folder = Path(mkdtemp(prefix="agency-"))
@@ -73,7 +84,7 @@ def _founded() -> Path:
 class Copy:
     """A copy of the agency's database, and of the file beside it."""
 
-    database: bytes
+    database: bytes = field(repr=False)
     witness: bytes | None
 
 
@@ -90,6 +101,7 @@ class World:
         self.clock, self.broker = Clock(), LossyBroker()
         self.patch.setattr("appliance.run.link.MqttLine", LossyLine.to(self.broker))
         self.patch.setattr("appliance.run.link.time", self.clock)
+        self.patch.setattr("agency.store.epoch.time", _Calendar())
         self.home = Home(Path(shutil.copytree(_founded(), folder / "home")))
         (folder / AGENCY_KEYS).write_text(json.dumps({"keys": self.home.public_keys()}))
         self.signer = Signer.generate()
@@ -103,7 +115,7 @@ class World:
         with self.database.write() as connection:
             key = EventKey(self.signer.kid, STATION, self.signer.public("event"), "", None)
             put_station(connection, key)
-        self.is_put_back = False
+        self.is_put_back = self.was_put_back = False
         self._ear = Ear(folder)
         self.link = self._start_link()
 
@@ -200,7 +212,7 @@ class World:
             Path(f"{self.home.database}{end}").unlink(missing_ok=True)
         self.home.database.write_bytes(copy.database)
         self.database = Database.open(self.home.database)
-        self.is_put_back = True
+        self.is_put_back = self.was_put_back = True
         if not is_whole_machine:
             return
         self.broker.lose_everything()
@@ -231,6 +243,10 @@ class World:
     def epoch(self) -> int:
         with self.database.read() as connection:
             return reach(connection).epoch
+
+    def forks(self) -> list[chains.Fork]:
+        with self.database.read() as connection:
+            return chains.list_forks(connection)
 
     def audit(self) -> Audit:
         with self.database.read() as connection:
