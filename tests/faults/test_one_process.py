@@ -168,7 +168,7 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Counter:
     station = Sender("bkk-001", recipients)
     with Database.open(home.database) as database, database.write() as connection:
         put_station(connection, EventKey(station.signer.kid, station.id, station.signer.public("event"), "", None))
-    made = Counter(home, station, Rules(AGENCY, frozenset(key["kid"] for key in recipients)))
+    made = Counter(home, station, Rules.of(AGENCY, recipients))
     made.lines = visits(station, 1)
     made.take(made.lines)
     return made

@@ -21,8 +21,9 @@ import pytest
 from agency.desk.founding import Founding, found
 from agency.home import Home
 from agency.ingest import batch
+from agency.ingest.office import office_of
 from agency.ingest.restored import Witness
-from agency.ingest.worker import Office, Worker
+from agency.ingest.worker import Worker
 from agency.reports.audit import Audit, audit
 from agency.store import chains
 from agency.store.database import Database
@@ -34,7 +35,8 @@ from appliance.events.cloud_event import Origin
 from appliance.events.sign import KeySet, Signer
 from appliance.events.writer import EventWriter
 from appliance.outbox.delivery import Delivery
-from appliance.outbox.store import Outbox, Row
+from appliance.outbox.row import Row
+from appliance.outbox.store import Outbox
 from appliance.outbox.verify import verify
 from appliance.papers import AGENCY_KEYS
 from appliance.run.link import Link
@@ -106,7 +108,6 @@ class World:
         (folder / AGENCY_KEYS).write_text(json.dumps({"keys": self.home.public_keys()}))
         self.signer = Signer.generate()
         sealing = [key for key in self.home.public_keys() if key.get("use") == "enc"]
-        self._recipients = frozenset(str(key["kid"]) for key in sealing)
         self._writer = EventWriter(Origin(AGENCY, STATION, "0.1.0"), self.signer, sealing)
         self.outbox = Outbox.open(folder / "station.db", create=True)
         self.outbox.start_chain(self.signer.kid, MORNING)
@@ -188,7 +189,7 @@ class World:
 
     def ingest(self, crash: Callable[[pytest.MonkeyPatch], None] = lambda patch: None) -> None:
         """A new worker takes all that waits, answers, and ends; ``crash`` says where it dies before that."""
-        office = Office(AGENCY, self._recipients, Signer(self.home.key("receipt")), KeySet(self.home.public_keys()))
+        office = office_of(self.home, AGENCY)
         client: Any = Counter(self.broker)
         stop: Any = OneTurn()
         with self.patch.context() as patch:

@@ -132,7 +132,7 @@ def test_excuses_join_where_they_touch_and_overlap() -> None:
 
 def written_into_the_store(office: Office, old: ChainKey, by: str) -> None:
     with office.database.write() as connection:
-        put_excuses(connection, [Excuse(old.id, old.kid, 4, 6, by, "2026-11-23")])
+        put_excuses(connection, old, [Excuse(old.id, old.kid, 4, 6, by, "2026-11-23")])
 
 
 @pytest.mark.parametrize("by", ["nothing", "an event that says nothing of it", "an event that says something else"])
