@@ -188,8 +188,9 @@ class Station:
             self._storage.note(error)
             self._wait(State.CANNOT_STORE, error, RETRY_S[-1])
             try:
-                with suppress(OutboxFull):  # what may go by now makes room
-                    self._sweep.turn()
+                if isinstance(error, OutboxFull):
+                    with suppress(OutboxFull):  # what may go by now makes room
+                        self._sweep.turn()
                 self._storage.try_again(error)
                 self._said_s = 0.0
                 self._say("ok")
