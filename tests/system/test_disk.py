@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import Any
 import pytest
 
 from appliance import config
+from appliance.errors import OutboxFull
 from appliance.link import enrolment
 from appliance.outbox.reserve import FILE_BYTES, FILES, Reserve
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.panel.screens import State
-from appliance.run import enrol
+from appliance.run import enrol, link
 from appliance.run import station as subject
+from appliance.run.notify import SystemdNotifier
 from tests.flow.stage import Stage
 from tests.system.disk import Disk, ext4, tmpfs
+from tests.unit.run.scripted import Bench as LinkBench
 from tests.unit.run.test_station import Bench, bench, card  # noqa: F401 - the fixture
 from tests.unit.run.test_station_start import CONFIG, start
 from tests.unit.small_agency import Agency
@@ -180,3 +184,30 @@ def test_without_inodes_the_reserve_opens_the_database_and_says_so(tmp_path: Pat
         outbox = Outbox.open(disk.folder / DATABASE_NAME, read_only=True)
         assert [row.type for row in outbox.rows()] == ["station.enrolled.v1", "station.storage_full.v1"]
         outbox.close()
+
+
+def test_a_link_on_a_full_disk_waits_and_takes_the_receipt_when_there_is_room(
+    small: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = LinkBench(small.folder, monkeypatch)  # noqa: F811
+    bench.append(3)
+    bench.connect()
+    bench.station.outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    small.fill()
+    with pytest.raises(OutboxFull):
+        bench.receive("receipt", bench.receipt(3))
+    monkeypatch.setattr(link, "STATUS_EVERY_S", 0.1)
+    made_room = threading.Timer(0.5, small.free)
+    made_room.start()
+
+    def start() -> Any:
+        bench.start()
+        return bench.link
+
+    stop: Any = type("Stop", (), {"is_set": False})()
+    found = link._when_possible(small.folder, start, bench.ear, stop, SystemdNotifier({}))
+    assert not made_room.is_alive(), "it began before there was room"
+    assert found is bench.link
+    bench.receive("receipt", bench.receipt(3))
+    assert bench.through() == 3
+    bench.link.stop()
