@@ -162,7 +162,7 @@ class Ledger:
     def _note_what_is_lost(self, finding: Finding) -> None:
         """Take a station at its word that a stretch of an earlier chain of its own key is lost; the audit names it."""
         broken = finding.event["data"].get("broken")
-        if finding.event["type"] == BROKEN and broken and broken["chain"]:
+        if finding.event["type"] == BROKEN and broken and broken["chain"] not in (None, finding.event["chain"]):
             key = ChainKey(broken["chain"], finding.kid)
             told = [
                 Excuse(*key, first, last, finding.hash, self._now) for first, last in broken["lost"] if first <= last

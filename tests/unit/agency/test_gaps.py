@@ -154,3 +154,13 @@ def test_what_is_held_counts_whatever_the_station_says_of_it(office: Office) -> 
     office.take(begin_anew(station, [[1, 10]]))
     assert receipt(office, old).through == 10
     assert problems(office) == []
+
+
+def test_a_chain_cannot_excuse_its_own_gaps(office: Office) -> None:
+    station, old = office.station, office.station.chain
+    lines = visits(station, 9)
+    office.take(*lines[:3], *lines[6:])
+    own = {"chain": old.id, "sequence": 9, "hash": None, "receipt": None, "lost": [[4, 6]], "salvaged": 0}
+    data = {"clock": CLOCK, "broken": own}
+    office.take(station._append(envelope(station.origin, station.next, "chain.broken.v1", MORNING, data)))
+    assert (receipt(office, old).through, receipt(office, old).missing) == (3, [[4, 6]])
