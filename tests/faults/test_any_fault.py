@@ -154,7 +154,9 @@ class AnyFault(RuleBasedStateMachine):
     @rule(chosen=st.data(), is_retained=BOOL)
     def old_receipt_comes_again(self, chosen: st.DataObject, is_retained: bool) -> None:
         old = self.broker.told[chosen.draw(st.integers(0, len(self.broker.told) - 1))]
+        self.broker.connect()
         self.broker.hand_down(Message(old.topic, old.payload, is_retained))
+        self.world.link.turn()
 
     # The agency.
 
@@ -181,9 +183,14 @@ class AnyFault(RuleBasedStateMachine):
         if sure == 0:  # seldom: little can happen after that
             self.world.revoke()
 
-    @rule()
-    def all_is_well_for_a_moment(self) -> None:
-        self.world.settle(turns=1)
+    @rule(turns=st.integers(1, 3))
+    def all_is_well_for_a_moment(self, turns: int) -> None:
+        self.world.settle(turns)
+
+    @rule(chosen=st.data())
+    def database_is_put_back_and_all_is_well(self, chosen: st.DataObject) -> None:
+        self.world.put_back(self.copies[chosen.draw(st.integers(0, len(self.copies) - 1))], is_whole_machine=False)
+        self.world.settle(turns=2)
 
     # What must hold.
 
