@@ -34,10 +34,11 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
+from appliance.events.agency_keys import AgencyKeys
 from appliance.link.window import Window
 from appliance.outbox.delivery import Delivery
 from appliance.outbox.store import DATABASE_NAME, Outbox
-from appliance.papers import agency_keys, event_signer, sealing_keys
+from appliance.papers import agency_keys, event_signer
 from appliance.run.link import MAX_BUNDLE_EVENTS, _bundle
 from appliance.simulate.pcscd import PRIVATE
 from appliance.simulate.product import AGENCY, PORT, Product
@@ -76,7 +77,7 @@ class Drained:
 
 def fill(product: Product, events: int) -> None:
     """Put ``events`` visits into the station's outbox; only this is not flushed each time."""
-    keys = sealing_keys(agency_keys(product.state))
+    keys = AgencyKeys.enrolled(agency_keys(product.state)).sealing
     visitors = Visitors(AGENCY, product.station_id, event_signer(product.state), keys)
     with closing(Outbox.open(product.state / DATABASE_NAME)) as outbox:
         outbox._db.execute("PRAGMA synchronous = OFF")
