@@ -54,6 +54,8 @@ def seal(fields: dict[str, Any], recipients: Sequence[Jwk], context: str) -> dic
         return dict(jwe.encrypt_json(message, None, algorithms=_ALGORITHMS))
     except (JoseError, ValueError, KeyError) as error:
         raise SigningError(f"cannot seal: {type(error).__name__}") from None
+    finally:
+        message.recipients.clear()  # they point back to the message: it would stay in memory, in clear, for a while
 
 
 def open_seal(sealed: dict[str, Any], private_jwk: Jwk, context: str) -> dict[str, Any]:

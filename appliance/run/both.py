@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.run.core_dumps import OVERWRITES_WHAT_IT_FREES
 from appliance.run.logs import set_up_logging
 
 ROLES = ("station", "link")
@@ -52,7 +53,8 @@ class Child:
 
     def start(self, now_s: float) -> None:
         """Start it."""
-        self.process, self.started_s = subprocess.Popen(self.command), now_s
+        environment = {**os.environ, **OVERWRITES_WHAT_IT_FREES}
+        self.process, self.started_s = subprocess.Popen(self.command, env=environment), now_s
 
     def look(self, now_s: float) -> int | None:
         """Return its exit code if it died since the last look, and settle when it starts again."""

@@ -23,6 +23,7 @@ from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
 from appliance.errors import CardBusy, CardDeadline, CardRefused, CardServiceDown
 from appliance.ports import Insertion, Tell, silence
+from appliance.run.core_dumps import OVERWRITES_WHAT_IT_FREES
 from appliance.run.worker import pack_insertion, unpack_insertion
 
 SILENCE_S = 3.0
@@ -184,6 +185,7 @@ class WorkerReader:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             bufsize=0,
+            env={**os.environ, **OVERWRITES_WHAT_IT_FREES},
         )
         assert self._worker.stdin is not None
         os.set_blocking(self._worker.stdin.fileno(), False)  # one that does not listen must not hold us up
