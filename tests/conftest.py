@@ -13,6 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kills", type=int, default=6, help="random kills meanwhile (6)")
     group.addoption("--seed", type=int, default=0, help="of the random kills (0: another one each time)")
     group.addoption("--wrong-clock", action="store_true", help="also a station that starts in 1970 (needs libfaketime)")
+    group.addoption("--minutes", type=float, default=0, help="of random kills, the database too (0: none)")
     group.addoption("--every-fault-point", action="store_true", help="kill -9 at all of them, not at a sample")
     group.addoption("--image", action="store_true", help="also what needs the emulated machine (scripts/test --image)")
 

@@ -65,17 +65,17 @@ class FaultyProduct(Product):
 class Witness:
     """Looks at the two databases from outside, and at what the panel showed."""
 
-    def __init__(self, product: FaultyProduct) -> None:
+    def __init__(self, product: Product) -> None:
         self._product = product
 
     def rows(self) -> list[int]:
-        return [row[0] for row in _read(self._product.state / "station.db", "SELECT sequence FROM event")]
+        return [row[0] for row in read(self._product.state / "station.db", "SELECT sequence FROM event")]
 
     def through(self) -> int:
-        return int(_read(self._product.state / "station.db", "SELECT through FROM delivery")[0][0])
+        return int(read(self._product.state / "station.db", "SELECT through FROM delivery")[0][0])
 
     def held(self) -> list[int]:
-        return [row[0] for row in _read(self._product.home / "agency.sqlite3", "SELECT sequence FROM event")]
+        return [row[0] for row in read(self._product.home / "agency.sqlite3", "SELECT sequence FROM event")]
 
     def beeps(self) -> Counter[int]:
         return Counter(int(s["reference"]) for s in self._product.screens() if s["tone"] in BEEPS and s["reference"])
@@ -93,7 +93,7 @@ class Witness:
         return self.through() == max(self.rows())
 
 
-def _read(path: Path, query: str) -> list[Any]:
+def read(path: Path, query: str) -> list[Any]:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as database:
         return database.execute(query).fetchall()
 
