@@ -1,4 +1,4 @@
-"""No core dumps: one would hold what a card said. And what is freed is overwritten, should there be one all the same."""
+"""No core dumps: one would hold what a card said. And what is freed is overwritten, should there be one after all."""
 
 import resource
 from collections.abc import Mapping
