@@ -23,11 +23,13 @@ def show(home: Home, arguments: argparse.Namespace) -> int:
 
 def raise_(home: Home, arguments: argparse.Namespace) -> int:
     """Begin a new epoch: after the database was put back from an older copy, stations send again what it lacks."""
+    from agency.ingest.restored import Witness
     from agency.store.database import Database
     from agency.store.epoch import raise_epoch
 
     with Database.open(home.database) as database, database.write() as connection:
         new = raise_epoch(connection)
+    Witness(home.witness).write(new)  # or a database that is put back once more, before ingest ran, would go unnoticed
     if arguments.json:
         show_json({"epoch": new.epoch})
     say(f"epoch {new.epoch}: 'card-agency ingest' now sends every station its receipt, and they send what is missing")

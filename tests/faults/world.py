@@ -221,7 +221,8 @@ class World:
         if copy.witness is not None:
             self.home.witness.write_bytes(copy.witness)
         with self.database.write() as connection:
-            raise_epoch(connection)
+            raised = raise_epoch(connection)
+        Witness(self.home.witness).write(raised)  # as 'card-agency epoch raise' does
 
     def revoke(self) -> None:
         with self.database.write() as connection:
