@@ -174,7 +174,7 @@ def test_the_operator_raises_the_epoch_and_sees_it(bench: Bench) -> None:
     raised = desk.run("epoch", "raise", "--json")
     assert (raised.code, "send what is missing" in raised.err) == (0, True)
     epoch = raised.json()["epoch"]
-    assert Witness(bench.office.home.witness).read() == Reach(epoch, 1), "an older copy that comes now is noticed"
+    assert Witness(desk.home.witness).read() == Reach(epoch, 1), "an older copy that comes now is noticed"
     assert desk.run("epoch", "show").out == f"epoch: {epoch}\ncommits: 1\ntold: False\n"
     assert receipts_of(bench) == [(epoch, 1)]
     assert desk.run("epoch", "show", "--json").json()["told"] is True
