@@ -2,24 +2,11 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from appliance.outbox.store import DATABASE_NAME, Outbox
-from tests.contract.line_bench import ID, bench_in
+from tests.contract.line_bench import ID
 from tests.system.test_link_process import Box
 from tests.unit.agency.site import wait_until
-
-
-@pytest.fixture
-def box(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Box]:
-    with bench_in(tmp_path, capsys) as bench:
-        made = Box(bench)
-        yield made
-        made.outbox.close()
-        made.systemd.close()
 
 
 def cloned(box: Box) -> Outbox:

@@ -5,8 +5,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +15,7 @@ from appliance.outbox.delivery import Delivery
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.papers import AGENCY_KEYS
 from appliance.run.nudge import Nudge
-from tests.contract.line_bench import ID, Bench, bench_in
+from tests.contract.line_bench import ID, Bench
 from tests.unit.agency.fleet import AGENCY, Pupil
 from tests.unit.agency.site import Device, Running, wait_until
 from tests.unit.outbox.test_store import AT
@@ -74,15 +72,6 @@ class Box:
 
     def hear(self) -> str:
         return self.systemd.recv(4096).decode()
-
-
-@pytest.fixture
-def box(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Box]:
-    with bench_in(tmp_path, capsys) as bench:
-        made = Box(bench)
-        yield made
-        made.outbox.close()
-        made.systemd.close()
 
 
 def last_status(device: Device) -> dict[str, object]:

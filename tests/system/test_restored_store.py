@@ -3,24 +3,13 @@
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
-from tests.contract.line_bench import ID, bench_in
+from tests.contract.line_bench import ID
 from tests.system.test_link_process import Box
 from tests.unit.agency.site import Running, wait_until
-
-
-@pytest.fixture
-def box(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Box]:
-    with bench_in(tmp_path, capsys) as bench:
-        made = Box(bench)
-        yield made
-        made.outbox.close()
-        made.systemd.close()
 
 
 def copy_of(box: Box) -> Path:
