@@ -9,9 +9,11 @@ citizen number's read once more at the end, as this reader does, so that the pri
 our own code can be told apart. ``ours`` is ``SlotReader`` on ``PcscSlot`` with its allow-list, in the process that
 asks; ``worker`` the same through the worker process, as the station runs it. ``peer`` is pythaiidcard, which the
 benchmark installs from the package index into ``.venv/peers``; started inside ``scripts/private`` it cannot reach
-the index, and goes on with what is there or without a peer. The peer reads as its manual says; the number alone it
-does not offer, and there its private method is called after its public ``connect()``. Its text is nine fields, with
-100 of the address's 160 bytes; so beside all text stand those nine alone (``nine fields``, the address whole).
+the index, and goes on with what is there or without a peer. What the peer offers is nine fields, with 100 of the
+address's 160 bytes, with and without the photo: ``nine fields`` is read as its manual says, and we read the address
+whole. The number alone and all text it does not offer. There its private method is called after its public
+``connect()``, once for the number, or after its public ``read_card()`` for each field that is missing, so that a row
+is the same fields for all.
 
 Timed is what somebody waits for with a card in: from connecting to the record, and disconnecting. Not timed are
 imports, the constructor, and what each program does once in its life (ours: the context and ``wait_card``; the floor:
@@ -70,6 +72,11 @@ _PEER_FOLDER = _ROOT / ".venv" / "peers" / _PEER
 _PATIENCE_S = 5.0
 _MOMENT_S = 0.005
 _PRECEDENCE = -15  # card, pcscd and readers alike come before the machine's other programs
+#: Of all text the peer does not offer these, the last being the end of the address and the photo number in one.
+_NOT_OFFERED = (
+    *(each.stretch for each in (Field.VERSION, Field.REQUEST_NUMBER, Field.ISSUER_CODE, Field.CARD_TYPE)),
+    range(Field.ADDRESS.stretch.start + 100, Field.PHOTO_NUMBER.stretch.stop),
+)
 _SELECT_CHARACTERS = 16
 _WINDOW_CHARACTERS = 18
 
@@ -191,15 +198,19 @@ def _worker() -> Read:
 def _peer() -> Read:
     sys.path.append(str(_PEER_FOLDER))
     peer: Any = importlib.import_module("pythaiidcard")
-    commands: Any = importlib.import_module("pythaiidcard.constants").CardCommands
+    constants: Any = importlib.import_module("pythaiidcard.constants")
+    missing = [constants.APDUCommand([*bytes(thai_id.read_file(each))], "not offered") for each in _NOT_OFFERED]
     reader = peer.ThaiIDCardReader()
 
     def read(row: Row) -> None:
         with reader.card_session():
             if row.fields == CID:
-                reader._read_text_field(commands.CID)
-            else:
-                reader.read_card(include_photo=Field.PHOTO in row.fields)
+                reader._read_text_field(constants.CardCommands.CID)
+                return
+            reader.read_card(include_photo=Field.PHOTO in row.fields)
+            if row.fields != _NINE:
+                for command in missing:
+                    reader._read_text_field(command)
 
     return read
 
@@ -345,7 +356,7 @@ def targets(traffic: Mapping[tuple[str, str], Traffic], found: Mapping[Cell, Tim
             wanted.append((near <= NEAR, f"{row.name}, {line}: {near:.3f} of the floor, at most {NEAR}"))
         if "peer / ours" in measured:
             ahead = measured["peer / ours"]
-            private = " (by a private method: it does not offer the row)" if row.fields == CID else ""
+            private = "" if row.fields == _NINE else " (by a private method: it does not offer the row)"
             wanted.append((ahead > 1, f"{row.name}, {line}: the peer takes {ahead:.3f} times as long{private}"))
     return [f"{'met    ' if is_met else 'NOT MET'}  {words}" for is_met, words in wanted]
 
@@ -423,4 +434,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1]) if len(sys.argv) > 1 else main()
+    match sys.argv[1:]:
+        case []:
+            main()
+        case [name] if name in READERS:  # how main() starts each
+            serve(name)
+        case _:
+            print(__doc__)
