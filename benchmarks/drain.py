@@ -5,11 +5,13 @@
 Everything is real and runs as on its own machine: broker with mutual TLS, ``card-agency ingest`` with its database
 (one fsync a batch), ``card-station link`` with the state database. The events were made and signed before.
 
-Beside it, in the same run on the same broker, stands a bare paho loop that publishes the very same messages, with as
-many events in flight as the link's window lets out, and waits for the broker's PUBACKs and for nothing else: nobody
-listens, nobody verifies, nothing is committed (``bare``). In a second turn the ingest listens and works meanwhile, at
-its own pace, on a store as empty as the link's (``bare, ingest listens``): what the machine leaves of the bare loop
-when the same work is done beside it. Ratios are of events/s.
+Beside it, in the same run on the same broker, stands a bare paho loop as it is written everywhere: an event a message,
+QoS 1, as many events in flight as the link's window lets out; at the far side a paho subscriber that does nothing
+(``bare``). Both ends at the last event's arrival there, as the link's ends at its receipt here; but nobody verifies,
+nothing is committed, nothing is said in return. This is what the link is held against. Three more rows say where the
+limits are: without any subscriber, the broker throwing all away (``bare, nobody listens``), with our ingest for a
+subscriber at its own pace (``bare, ingest listens``), and with the very same bundles that the link sends, which nobody
+would write (``bare, bundles``). Ratios are of events/s.
 
 The link's rate is taken from the first receipt to the last, so that neither its start nor its TLS handshake counts.
 CPU is what each process used for an event, user and system. RSS is the link's peak, and what it is above the same
@@ -25,15 +27,19 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
+from agency.broker.configuration import INGEST_USER
+from agency.home import Home
 from appliance.events.agency_keys import AgencyKeys
 from appliance.link.window import Window
 from appliance.outbox.delivery import Delivery
@@ -85,11 +91,11 @@ def fill(product: Product, events: int) -> None:
             outbox.append(visitors.event)
 
 
-def messages(state: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (number of events, payload) of each message that the link would publish."""
+def messages(state: Path, most: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of events, payload) of each message that publishes the backlog with at most so many events."""
     with closing(Delivery.open(state / DATABASE_NAME)) as delivery:
         after = delivery.standing().through
-        while bundle := _bundle(delivery.events(after, MAX_BUNDLE_EVENTS)):
+        while bundle := _bundle(delivery.events(after, most)):
             yield len(bundle), "\n".join(jws for _, jws in bundle).encode()
             after = bundle[-1][0]
 
@@ -136,13 +142,13 @@ class BareLoop:
 
     def __init__(self, product: Product, window: int) -> None:
         self._topic = f"cs/1/{AGENCY}/{product.station_id}/event"
-        self._window, self._waiting = window, dict[int, int]()
+        self._window, self._waiting = window, deque[int]()  # events of each message without PUBACK, which come in order
         self._change = threading.Condition()
         self._is_up = threading.Event()
         client = self._client = Client(CallbackAPIVersion.VERSION2, client_id=product.station_id, protocol=MQTTv5)
         tls = product.state / "tls"
         client.tls_set(str(tls / "ca.pem"), str(tls / "station.pem"), str(tls / "station.key"))
-        client.max_inflight_messages_set(20)
+        client.max_inflight_messages_set(window)
         client.on_connect = lambda *_: self._is_up.set()
         client.on_publish = self._on_publish
         client.connect("127.0.0.1", PORT)
@@ -150,9 +156,9 @@ class BareLoop:
         if not self._is_up.wait(10):
             raise TimeoutError("no broker")
 
-    def _on_publish(self, client: Client, userdata: Any, mid: int, *_: Any) -> None:
+    def _on_publish(self, *_: Any) -> None:
         with self._change:
-            self._waiting.pop(mid, None)
+            self._waiting.popleft()
             self._change.notify()
 
     def publish(self, sent: Sequence[tuple[int, bytes]]) -> float:
@@ -160,9 +166,10 @@ class BareLoop:
         start_s = time.perf_counter()
         for events, payload in sent:
             with self._change:
-                while sum(self._waiting.values()) + events > self._window:
+                while sum(self._waiting) + events > self._window:
                     self._change.wait()
-                self._waiting[self._client.publish(self._topic, payload, qos=1).mid] = events
+                self._waiting.append(events)
+            self._client.publish(self._topic, payload, qos=1)  # not under the lock: paho calls back under its own
         with self._change:
             self._change.wait_for(lambda: not self._waiting)
         return time.perf_counter() - start_s
@@ -174,7 +181,7 @@ class BareLoop:
 
 
 def drain_bare(product: Product, sent: Sequence[tuple[int, bytes]]) -> Drained:
-    """Let the bare loop publish all of it."""
+    """Let the bare loop publish all of it, and wait for the broker alone."""
     events = sum(count for count, _ in sent)
     loop, meter = BareLoop(product, Window().size), Meter(product)
     try:
@@ -182,6 +189,49 @@ def drain_bare(product: Product, sent: Sequence[tuple[int, bytes]]) -> Drained:
     finally:
         loop.close()
     return Drained(events / taken_s, meter.cpu_us(events))
+
+
+def drain_to_subscriber(product: Product, sent: Sequence[tuple[int, bytes]]) -> Drained:
+    """Let the bare loop publish all of it, and wait until a bare subscriber, in a process of its own, has it."""
+    command = [sys.executable, __file__, "--subscribe", str(len(sent)), str(product.home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as subscriber:
+        assert subscriber.stdout is not None
+        _expect(subscriber.stdout, "listening")
+        loop, meter = BareLoop(product, Window().size), Meter(product)
+        try:
+            start_s = time.perf_counter()
+            loop.publish(sent)
+            _expect(subscriber.stdout, "done")
+            taken_s = time.perf_counter() - start_s
+        finally:
+            loop.close()
+            subscriber.terminate()
+    return Drained(len(sent) / taken_s, meter.cpu_us(len(sent)))
+
+
+def _expect(said: IO[str], word: str) -> None:
+    if said.readline().strip() != word:
+        raise RuntimeError(f"the bare subscriber ended before it was {word}")
+
+
+def subscribe(messages: int, home: Path) -> None:
+    """Be the bare subscriber: print a line when listening, and one when that many messages came."""
+    client = Client(CallbackAPIVersion.VERSION2, client_id=INGEST_USER, protocol=MQTTv5)
+    own, came = Home(home), count(1)
+    client.tls_set(str(own.public / "ca.pem"), str(own.tls / f"{INGEST_USER}.pem"), str(own.tls / f"{INGEST_USER}.key"))
+
+    def on_connect(*_: Any) -> None:
+        client.subscribe(f"cs/1/{AGENCY}/+/event", qos=1)
+
+    def on_message(*_: Any) -> None:
+        if next(came) == messages:
+            print("done", flush=True)
+
+    client.on_connect = on_connect
+    client.on_subscribe = lambda *_: print("listening", flush=True)
+    client.on_message = on_message
+    client.connect("127.0.0.1", PORT)
+    client.loop_forever()
 
 
 # --- the link ---
@@ -252,11 +302,14 @@ def measure(product: Product, events: int) -> tuple[dict[str, Drained], float]:
     idle_mb = idle_rss_mb(product)
     product.kill("ingest")
     fill(product, events)
-    sent = list(messages(product.state))
-    print(f"{events} events in {len(sent)} messages, {sum(len(one) for _, one in sent) / 1e6:.1f} MB", flush=True)
-    found = {"bare": drain_bare(product, sent)}
+    singles, bundles = (list(messages(product.state, most)) for most in (1, MAX_BUNDLE_EVENTS))
+    size_mb = sum(len(payload) for _, payload in singles) / 1e6
+    print(f"{events} events, {size_mb:.1f} MB, {len(bundles)} bundles", flush=True)
+    found = {"bare": drain_to_subscriber(product, singles)}
+    found["bare, nobody listens"] = drain_bare(product, singles)
     with empty_store(product):
-        found["bare, ingest listens"] = drain_bare(product, sent)
+        found["bare, ingest listens"] = drain_bare(product, singles)
+    found["bare, bundles"] = drain_bare(product, bundles)
     product.start("ingest")
     found["link to receipts"] = drain_by_link(product, events)
     return found, idle_mb
@@ -284,7 +337,10 @@ def main() -> None:
     """Go into a private network, measure, and print."""
     parser = argparse.ArgumentParser(description="how fast a backlog drains, and what a bare paho loop does")
     parser.add_argument("--events", type=int, default=20_000, help="in the backlog (20000)")
+    parser.add_argument("--subscribe", nargs=2, metavar=("MESSAGES", "HOME"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.subscribe:
+        subscribe(int(options.subscribe[0]), Path(options.subscribe[1]))
     if os.environ.get(PRIVATE) != "1":
         private = str(_ROOT / "scripts" / "private")
         sys.exit(subprocess.run([private, sys.executable, __file__, *sys.argv[1:]], check=False).returncode)
