@@ -40,8 +40,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from agency.broker.configuration import INGEST_USER
 from agency.home import Home
+from agency.ingest.receipts import share
 from appliance.events.agency_keys import AgencyKeys
-from appliance.link.window import Window
 from appliance.outbox.delivery import Delivery
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.papers import agency_keys, event_signer
@@ -55,6 +55,7 @@ sys.path.insert(0, str(_ROOT))
 from benchmarks.visits import Visitors  # noqa: E402
 
 NEAR = 0.7
+WINDOW = share(1)  # what a lone station is granted
 MOST_RSS_MB = 10.0
 _SETTLE_S = 6.0
 _LOOK_EVERY_S = 0.05
@@ -183,7 +184,7 @@ class BareLoop:
 def drain_bare(product: Product, sent: Sequence[tuple[int, bytes]]) -> Drained:
     """Let the bare loop publish all of it, and wait for the broker alone."""
     events = sum(count for count, _ in sent)
-    loop, meter = BareLoop(product, Window().size), Meter(product)
+    loop, meter = BareLoop(product, WINDOW), Meter(product)
     try:
         taken_s = loop.publish(sent)
     finally:
@@ -197,7 +198,7 @@ def drain_to_subscriber(product: Product, sent: Sequence[tuple[int, bytes]]) -> 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as subscriber:
         assert subscriber.stdout is not None
         _expect(subscriber.stdout, "listening")
-        loop, meter = BareLoop(product, Window().size), Meter(product)
+        loop, meter = BareLoop(product, WINDOW), Meter(product)
         try:
             start_s = time.perf_counter()
             loop.publish(sent)

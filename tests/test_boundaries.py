@@ -51,6 +51,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "paho": ("appliance.link.mqtt", "appliance.link.bounded_client", "agency.broker.client"),
     "joserfc": ("appliance.events",),
     "fastjsonschema": ("appliance.events.schema",),
+    "jsonschema_rs": ("agency.ingest.shape",),
     "cryptography": ("appliance.link.certificates", "agency.desk"),
     "sqlalchemy": ("agency.store",),
 }

@@ -1,6 +1,7 @@
 """``card-agency ingest`` and ``card-agency run``: the programs that stay."""
 
 import argparse
+import gc
 import logging
 import shutil
 import signal
@@ -73,6 +74,7 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
         topics, kept = event_topics(agency), receipt_topics(agency)
         client = BrokerClient(where, topics, kept=kept, largest=LARGEST_MESSAGE)
         worker = Worker(database, client, office_of(home, agency), Witness(home.witness))
+        gc.freeze()  # the libraries stay: the collector need not walk through them at every few bundles
         client.start()
         try:
             worker.run(stop)

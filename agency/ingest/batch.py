@@ -1,15 +1,15 @@
 """One batch: messages in, one transaction, and a tally of what became of each event. No MQTT here.
 
 A line that is not the station's is dropped, counted and logged by station and reason, never by content: one log line
-for each bundle, whatever it holds.
+for each station and batch, whatever that holds.
 """
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from agency.ingest.bundle import KeyRing, Opened, open_bundle, split_bundle
+from agency.ingest.bundle import KeyRing, Opened, open_lines, split_bundle
 from agency.ingest.commit import Advance, Ledger, Outcome
 from agency.ingest.receipts import Address, Urgency
 from agency.ingest.verification import Finding, Rules, judge
@@ -71,7 +71,11 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
     came: Counter[Address] = Counter()
     with database.write() as connection:
         ring = KeyRing(event_keys(connection, *{bundle.station for bundle in bundles}))
-        findings = [finding for bundle in bundles for finding in _findings(bundle, ring, rules, tally)]
+        findings = [
+            finding
+            for station, payloads in _by_station(bundles).items()
+            for finding in _findings(station, payloads, ring, rules, tally)
+        ]
         ledger = Ledger.of(connection, findings)
         for finding in findings:
             chain = _take_one(ledger, finding, tally)
@@ -86,21 +90,31 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
     return tally
 
 
-def _findings(bundle: Bundle, ring: KeyRing, rules: Rules, tally: Tally) -> list[Finding]:
+def _by_station(bundles: Iterable[Bundle]) -> dict[str, list[bytes]]:
+    """Return what each station sent, in the order in which it came."""
+    found = defaultdict[str, list[bytes]](list)
+    for bundle in bundles:
+        found[bundle.station].append(bundle.payload)
+    return found
+
+
+def _findings(station: str, payloads: Iterable[bytes], ring: KeyRing, rules: Rules, tally: Tally) -> list[Finding]:
     findings = []
     reasons: Counter[str] = Counter()
-    try:
-        opened = open_bundle(split_bundle(bundle.payload), ring)
-    except VerificationError as error:
-        opened = [error]
-    for line in opened:
+    lines: list[str] = []
+    for payload in payloads:
         try:
-            findings.append(_judged(line, bundle.station, rules))
+            lines += split_bundle(payload)
+        except VerificationError as error:
+            reasons[str(error)] += 1
+    for line in open_lines(lines, ring):
+        try:
+            findings.append(_judged(line, station, rules))
         except VerificationError as error:
             reasons[str(error)] += 1
         except Exception as error:  # noqa: BLE001 - a line that trips us must not take its neighbours along
             reasons[f"inspection failed: {type(error).__name__}"] += 1
-    _drop(bundle.station, reasons, tally)
+    _drop(station, reasons, tally)
     return findings
 
 
@@ -111,7 +125,7 @@ def _judged(line: Opened | VerificationError, station: str, rules: Rules) -> Fin
 
 
 def _drop(station: str, reasons: Counter[str], tally: Tally) -> None:
-    """Count and log what one bundle lost, in one line."""
+    """Count and log what a station's part of the batch lost, in one line."""
     if reasons:
         tally.outcomes[station, "dropped"] += reasons.total()
         told = [reason if count == 1 else f"{count} times {reason}" for reason, count in reasons.most_common()]

@@ -1,10 +1,10 @@
-"""Opening a bundle: whose its lines are, by as few signatures as that takes.
+"""Opening bundles: whose their lines are, by as few signatures as that takes.
 
 A signature costs more than everything else about an event. An event names the hash of the whole line before it, so
-whoever signed the newest line of a bundle has signed for the older ones too (contract 7). A bundle is opened from its
-end: a line that the line after it vouches for is taken by that, and every other line by its own signature. Vouching
-asks for the same protected header, the same chain, the next number and the very hash; where anything of that is odd,
-the line is looked at alone, as if it had come alone.
+whoever signed the newest of a station's lines has signed for the older ones too (contract 7). They are opened from the
+end, bundles that came together as one: a line that the line after it vouches for is taken by that, and every other line
+by its own signature. Vouching asks for the same protected header, the same chain, the next number and the very hash;
+where anything of that is odd, the line is looked at alone, as if it had come alone.
 
 What is taken here is whose it is, and nothing more: ``verification.judge`` says of each line whether it counts.
 """
@@ -119,7 +119,7 @@ def split_bundle(payload: bytes) -> list[str]:
     return lines
 
 
-def open_bundle(lines: Sequence[str], ring: KeyRing) -> list[Opened | VerificationError]:
+def open_lines(lines: Sequence[str], ring: KeyRing) -> list[Opened | VerificationError]:
     """Return each line opened, or why it cannot be, in the order of the lines."""
     opened: list[Opened | VerificationError] = []
     later: Opened | None = None

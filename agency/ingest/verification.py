@@ -12,11 +12,11 @@ from typing import Any
 
 from agency import citizen_number
 from agency.clock import thai_day
-from agency.ingest.bundle import KeyRing, Opened, open_line, position_of, unbase64
+from agency.ingest.bundle import KeyRing, Opened, open_line, unbase64
+from agency.ingest.shape import is_event
 from appliance.errors import VerificationError
 from appliance.events.chain import Position
 from appliance.events.cloud_event import seal_context
-from appliance.events.schema import EVENT
 from appliance.events.sign import Jwk
 
 REVOKED = "revoked"
@@ -89,20 +89,18 @@ def judge(opened: Opened, station: str, rules: Rules) -> Finding:
     key = opened.key
     if key.station != station:
         raise VerificationError("signed by another station's key")
-    code = REVOKED if key.revoked_at else fault(opened.event, station, rules)
+    code = REVOKED if key.revoked_at else fault(opened.event, opened.position, station, rules)
     return Finding(opened.jws, opened.hash, station, key.kid, opened.position, opened.event, code)
 
 
-def fault(event: dict[str, Any], station: str, rules: Rules) -> str | None:
-    """Return the code of the first thing wrong with a payload, or None."""
-    try:
-        EVENT.check(event)
-        thai_day(datetime.fromisoformat(event["time"]))
-    except VerificationError:
+def fault(event: dict[str, Any], position: Position | None, station: str, rules: Rules) -> str | None:
+    """Return the code of the first thing wrong with a payload that claims a position, or None."""
+    if not is_event(event):
         return "schema"
+    try:
+        thai_day(datetime.fromisoformat(event["time"]))
     except (ValueError, OverflowError):
         return "bad_time"
-    position = position_of(event)
     if position is None:
         return "bad_position"
     agency, source_station = event["source"].split(":")[2:]
@@ -141,13 +139,12 @@ def clear_text(event: dict[str, Any]) -> str:
     """Return every name, text and number of an event that stands in clear, one a line; not the random ones."""
     texts: list[str] = []
     waiting: list[Any] = [event]
-    while waiting:
-        part = waiting.pop()
+    for part in waiting:  # grows meanwhile
         if isinstance(part, dict):
-            texts.extend(part)
-            waiting.extend(inner for name, inner in part.items() if name not in _RANDOM_FIELDS)
+            texts += part
+            waiting += [inner for name, inner in part.items() if name not in _RANDOM_FIELDS]
         elif isinstance(part, list):
-            waiting.extend(part)
+            waiting += part
         elif part is not None:
-            texts.append(str(part))
+            texts.append(part if isinstance(part, str) else str(part))
     return "\n".join(texts)

@@ -15,7 +15,7 @@ from agency.ingest.batch import Bundle, take
 from agency.ingest.bundle import MAX_BUNDLE_BYTES
 from agency.ingest.news import News
 from agency.ingest.office import Office
-from agency.ingest.receipts import Address, Pacer, compose
+from agency.ingest.receipts import Address, Pacer, compose, share
 from agency.ingest.restored import Witness, notice, notice_receipt
 from agency.store.database import Database
 from agency.store.epoch import reach
@@ -133,8 +133,8 @@ class Worker:
             good = {key.kid for key in keys if key.revoked_at is None}  # one may have been revoked since it was asked
             owed = [address for address in addresses if address.chain.kid in good]
             here = reach(connection)
-            signer = self._office().signer
-            signed = {one: compose(connection, one, here.epoch).sign(signer) for one in owed}
+            signer, window = self._office().signer, share(len(owed))
+            signed = {one: compose(connection, one, here.epoch, window).sign(signer) for one in owed}
             keep_receipts(connection, {address.chain: jws for address, jws in signed.items()})
         self._witness.write(here)
         for address, jws in signed.items():

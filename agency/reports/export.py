@@ -84,7 +84,8 @@ def _inspect(jws: str, ring: KeyRing, rules: Rules, revoked: dict[str, str]) -> 
     key, event = opened.key, opened.event
     if key.revoked_at:
         revoked[key.station] = str(key.revoked_at)
-    return Finding(jws, opened.hash, key.station, key.kid, opened.position, event, fault(event, key.station, rules))
+    code = fault(event, opened.position, key.station, rules)
+    return Finding(jws, opened.hash, key.station, key.kid, opened.position, event, code)
 
 
 def _chain_problem(line: int, finding: Finding, expected: dict[ChainKey, Position]) -> Problem | None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 from typing import Any
 
 from appliance.errors import VerificationError
@@ -20,12 +21,18 @@ def decode_object(text: bytes | str) -> dict[str, Any]:
             is not finite.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
+        value = _decoder().decode(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
         raise VerificationError(f"not strict JSON: {type(error).__name__}") from None
     if not isinstance(value, dict):
         raise VerificationError("not a JSON object")
     return value
+
+
+@cache
+def _decoder() -> json.JSONDecoder:
+    """Return the one decoder: to make it costs as much as to read a small object."""
+    return json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 FIRST_PATIENCE_S = 8.0
 LONGEST_PATIENCE_S = 60.0
+UNASKED_SIZE = 100
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Window:
     """
 
     through: int = 0
-    size: int = 100
+    size: int = UNASKED_SIZE
     min_gap_s: float = 0.0
     in_flight: int = 0
     _sent: int = 0
@@ -34,8 +35,9 @@ class Window:
     _unanswered_since_s: float | None = None
 
     def connected(self, in_flight: int) -> None:
-        """Start over from the first uncovered event: what was in flight may be lost."""
+        """Start over from the first uncovered event, by small steps: what was in flight may be lost."""
         self.in_flight = in_flight
+        self.size = min(self.size, UNASKED_SIZE)
         self._waiting.clear()
         self._rewind()
         self._patience_s = FIRST_PATIENCE_S

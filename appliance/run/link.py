@@ -35,7 +35,7 @@ from appliance.link.mqtt import (
     Subscribed,
 )
 from appliance.link.reasons import FIRST_FAILURE, NO_MATCHING_SUBSCRIBERS, meaning
-from appliance.link.window import Window
+from appliance.link.window import UNASKED_SIZE, Window
 from appliance.outbox import mend
 from appliance.outbox.check import suspect
 from appliance.outbox.delivery import Delivery
@@ -145,7 +145,9 @@ class Link:
         standing = self._delivery.standing()
         if receipt and receipt.through == standing.through and not standing.frozen:
             self._alarms -= {"nobody_listens", "broker_busy"}
-            self._window.received(standing.through, receipt.window, receipt.min_gap_ms, time.monotonic())
+            # an old receipt says where we stand, not how much the agency bears now
+            size = min(receipt.window, UNASKED_SIZE) if message.is_retained else receipt.window
+            self._window.received(standing.through, size, receipt.min_gap_ms, time.monotonic())
             self._line.meter(receipt.min_gap_ms / 1000)
             missed = None if message.is_retained else self._delivery.first_held(receipt.missing)
             if missed is not None:

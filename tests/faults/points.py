@@ -149,7 +149,7 @@ _OF_RECEIPT = {
 def _ingest() -> Iterator[Point]:
     yield Point("message taken/after", "ingest", f"{WORKER}Worker._bundle", counts=_came)
     yield from _both("take batch", "ingest", f"{WORKER}take")
-    yield from _both("open bundle", "ingest", f"{BATCH}open_bundle")
+    yield from _both("open lines", "ingest", f"{BATCH}open_lines")
     yield from _both("judge", "ingest", f"{BATCH}judge")
     yield from _both("read chains", "ingest", f"{LEDGER}of")
     yield from _both("enter event", "ingest", f"{LEDGER}enter")

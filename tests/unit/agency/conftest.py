@@ -1,6 +1,6 @@
 """An agency in a temporary directory, with one station."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,11 @@ class Office:
     def take(self, *lines: str, station: str | None = None) -> Tally:
         """Ingest one bundle as it would come over the station's topic."""
         return self.take_raw("\n".join(lines).encode(), station)
+
+    def take_together(self, bundles: Iterable[Sequence[str]]) -> Tally:
+        """Ingest bundles of the station in one batch."""
+        payloads = ["\n".join(lines).encode() for lines in bundles]
+        return take(self.database, self.rules, [Bundle(self.station.id, payload) for payload in payloads])
 
     def take_raw(self, payload: bytes, station: str | None = None) -> Tally:
         return take(self.database, self.rules, [Bundle(station or self.station.id, payload)])

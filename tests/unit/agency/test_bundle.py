@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agency.ingest.bundle import KeyRing, Opened, open_bundle, open_line
+from agency.ingest.bundle import KeyRing, Opened, open_line, open_lines
 from agency.store import chains
 from agency.store.stations import EventKey
 from appliance.errors import VerificationError
@@ -46,7 +46,7 @@ def swapped(line: str, at: int) -> str:
 def test_a_whole_bundle_costs_one_signature(sealing: list[Jwk], signatures: list[str]) -> None:
     station = Station("bkk-001", sealing)
     lines = visits(station, 12)
-    opened = open_bundle(lines, ring(station))
+    opened = open_lines(lines, ring(station))
     assert signatures == [lines[-1]]
     assert [line.jws for line in opened if isinstance(line, Opened)] == lines
     assert opened == [open_line(line, ring(station)) for line in lines]
@@ -60,7 +60,7 @@ def test_a_line_that_was_altered_is_refused_and_its_neighbours_are_not(
     lines = visits(station, 4)
     head, body, _ = (len(part) for part in lines[2].split("."))
     lines[2] = swapped(lines[2], {"head": 20, "body": head + 41, "signature": head + body + 22}[place])
-    opened = open_bundle(lines, ring(station))
+    opened = open_lines(lines, ring(station))
     assert [isinstance(line, Opened) for line in opened] == [True, True, False, True, True]
     assert lines[4] in signatures
     assert lines[3] not in signatures  # vouched for by the last
@@ -72,7 +72,7 @@ def test_a_forged_last_line_vouches_for_nothing(sealing: list[Jwk]) -> None:
     lines = visits(station, 2)
     forger.next = station.next
     invented = Station("bkk-001", sealing)
-    opened = open_bundle([invented.started(), *lines, forger.visit(Pupil.make(9))], ring(station))
+    opened = open_lines([invented.started(), *lines, forger.visit(Pupil.make(9))], ring(station))
     assert [isinstance(line, Opened) for line in opened] == [False, True, True, True, False]
 
 
@@ -81,7 +81,7 @@ def test_who_holds_no_key_cannot_have_a_line_vouched_for(sealing: list[Jwk]) -> 
     station, forger = Station("bkk-001", sealing), Station("bkk-001", sealing)
     lines = visits(station, 3)
     forger.next = Position(station.next.chain, 3, jws_hash(lines[1]))
-    opened = open_bundle([*lines[:2], forger.visit(Pupil.make(9)), lines[3]], ring(station))
+    opened = open_lines([*lines[:2], forger.visit(Pupil.make(9)), lines[3]], ring(station))
     assert [isinstance(line, Opened) for line in opened] == [True, True, False, True]
 
 
@@ -89,7 +89,7 @@ def test_another_kind_of_message_is_not_vouched_for(sealing: list[Jwk]) -> None:
     station = Station("bkk-001", sealing)
     document = station.signer.sign(station.visit_payload(Pupil.make(1)), DOCUMENT_TYPE)
     station.next = station.next.after(document)
-    opened = open_bundle([document, station.visit(Pupil.make(2))], ring(station))
+    opened = open_lines([document, station.visit(Pupil.make(2))], ring(station))
     assert [isinstance(line, Opened) for line in opened] == [False, True]
     assert "another type of message" in str(opened[0])
 
@@ -102,7 +102,7 @@ def test_only_the_number_before_in_the_same_chain_is_vouched_for(
     odd = station.signer.sign({**station.visit_payload(Pupil.make(1)), **claim}, EVENT_TYPE)
     station.next = station.next.after(odd)
     later = station.visit(Pupil.make(2))
-    assert len(open_bundle([odd, later], ring(station))) == 2
+    assert len(open_lines([odd, later], ring(station))) == 2
     assert signatures == [later, odd]
 
 
@@ -110,7 +110,7 @@ def test_a_line_of_another_key_is_opened_by_its_own_signature(sealing: list[Jwk]
     bkk, cnx = Station("bkk-001", sealing), Station("cnx-002", sealing)
     theirs = cnx.started()
     bkk.next = Position(cnx.next.chain, 2, jws_hash(theirs))
-    opened = open_bundle([theirs, bkk.visit(Pupil.make(1))], ring(bkk, cnx))
+    opened = open_lines([theirs, bkk.visit(Pupil.make(1))], ring(bkk, cnx))
     assert [line.key.station for line in opened if isinstance(line, Opened)] == ["cnx-002", "bkk-001"]
 
 
@@ -143,8 +143,32 @@ def test_a_bundle_says_the_same_as_its_lines_one_by_one(sealing: list[Jwk], seed
     lines = [line for station in stations for line in visits(station, 3)]
     for _ in range(dice.randrange(4)):
         dice.choice(CHANGES)(dice, lines)
-    together = [line if isinstance(line, Opened) else str(line) for line in open_bundle(lines, known)]
+    together = [line if isinstance(line, Opened) else str(line) for line in open_lines(lines, known)]
     assert together == [alone(line, known) for line in lines]
+
+
+def test_bundles_of_one_batch_that_follow_each_other_cost_one_signature(office: Office, signatures: list[str]) -> None:
+    lines = visits(office.station, 20)
+    office.take_together([lines[:7], lines[7:14], lines[14:]])
+    assert signatures == [lines[-1]]
+
+
+def test_a_bundle_of_the_batch_that_is_no_bundle_costs_its_neighbours_nothing(
+    office: Office, signatures: list[str]
+) -> None:
+    lines = visits(office.station, 20)
+    tally = office.take_together([lines[:7], ["x"] * 33, lines[7:]])
+    assert tally.outcomes == {("bkk-001", "new"): 21, ("bkk-001", "dropped"): 1}
+    assert signatures == [lines[-1]]
+
+
+def test_a_bundle_that_comes_twice_in_a_batch_is_opened_twice_and_counts_once(
+    office: Office, signatures: list[str]
+) -> None:
+    lines = visits(office.station, 9)
+    tally = office.take_together([lines, lines])
+    assert tally.outcomes == {("bkk-001", "new"): 10, ("bkk-001", "duplicate"): 10}
+    assert signatures == [lines[-1], lines[-1]]
 
 
 def test_one_poisoned_event_among_500_is_set_apart_and_nothing_else(office: Office) -> None:

@@ -1,6 +1,6 @@
 """When a receipt goes out: at once in a backlog, one each five seconds for single news."""
 
-from agency.ingest.receipts import Address, Pacer, Urgency
+from agency.ingest.receipts import Address, Pacer, Urgency, share
 from agency.store.chains import ChainKey
 
 BKK = Address("bkk-001", ChainKey("01J00000000000000000000000", "A" * 43))
@@ -85,3 +85,7 @@ def test_at_the_end_every_owed_receipt_goes() -> None:
     pacer.ask(BKK, Urgency.NEW, 100.1)
     assert pacer.take_all(100.2) == [BKK]
     assert pacer.take_all(100.3) == []
+
+
+def test_a_lone_station_may_send_much_and_many_together_a_hundred_each() -> None:
+    assert [share(stations) for stations in (0, 1, 2, 5, 10, 11, 200)] == [1000, 1000, 500, 200, 100, 100, 100]

@@ -101,7 +101,7 @@ def test_whatever_a_station_decides_does_not_contradict_itself(station: Station)
         told = {name: check.as_data() for name, check in checks.items()}
         changes = {"checks": told, "level": decision.level.value, "verdict": decision.verdict.value}
         event = {**payload, "data": {**payload["data"], **changes}}
-        assert fault(event, station.id, rules(station)) is None, changes
+        assert fault(event, position_of(event), station.id, rules(station)) is None, changes
 
 
 def test_a_check_that_only_advises_may_fail(station: Station) -> None:

@@ -11,6 +11,7 @@ from agency.broker.topics import is_station_id, station_of, topic
 from agency.ingest import worker
 from agency.ingest.batch import Bundle, Tally, take
 from agency.ingest.office import Office as Facts
+from agency.ingest.receipts import share
 from agency.ingest.restored import Witness
 from agency.ingest.verification import Rules
 from agency.ingest.worker import Worker, event_topics
@@ -87,6 +88,11 @@ def test_one_batch_makes_one_receipt_of_the_newest_state(bench: Bench) -> None:
     lines = visits(bench.office.station, 5)
     (receipt,) = bench.run(*(event(line) for line in lines))
     assert (receipt.through, receipt.epoch) == (6, 1)
+
+
+def test_who_is_answered_alone_is_granted_the_most(bench: Bench) -> None:
+    (receipt,) = bench.run(event(*visits(bench.office.station, 5)))
+    assert receipt.window == share(1) > share(5)
 
 
 def test_what_is_owed_at_the_end_is_sent(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from appliance.errors import SigningError, VerificationError
+from appliance.events import strict_json
 from appliance.events.seal import generate_sealing_key, public_sealing_key
 from appliance.events.sign import (
     DOCUMENT_TYPE,
@@ -175,3 +176,9 @@ def test_keys_on_a_chip_sign_with_es256() -> None:
     jws = signer.sign({"a": 1}, EVENT_TYPE)
     assert header(jws)["alg"] == "ES256"
     assert keys(signer).verify(jws, EVENT_TYPE, "event") == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}'.encode("utf-16"), '{"a": 1}'.encode("utf-32"), b'\xef\xbb\xbf{"a": 1}'])
+def test_json_in_another_encoding_than_utf_8_is_refused(text: bytes) -> None:
+    with pytest.raises(VerificationError, match="not strict JSON"):
+        strict_json.decode_object(text)

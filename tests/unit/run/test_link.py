@@ -35,6 +35,35 @@ def test_the_first_uncovered_event_comes_first(bench: Bench) -> None:
     assert bench.events() == [1, 2, 3, 4, 5]
 
 
+def on_their_way(bench: Bench) -> int:
+    """Return how many events go out while no receipt comes and the broker takes every message at once."""
+    before = -1
+    while len(bench.line.published) > before:
+        before = len(bench.line.published)
+        bench.puback()
+    return len(bench.events())
+
+
+def test_a_window_that_the_agency_grants_is_used_until_the_connection_ends(bench: Bench) -> None:
+    bench.append(400)
+    bench.connect()
+    assert on_their_way(bench) == 100
+    bench.receive("receipt", bench.receipt(100, window=250))
+    assert on_their_way(bench) == 250
+    bench.disconnect()
+    bench.connect()
+    assert on_their_way(bench) == 100
+
+
+def test_a_retained_receipt_grants_no_more_than_anybody_may_send_unasked(bench: Bench) -> None:
+    bench.append(400)
+    bench.connect()
+    bench.receive("receipt", bench.receipt(10, window=250), is_retained=True)
+    assert on_their_way(bench) == 110
+    bench.receive("receipt", bench.receipt(105, window=10), is_retained=True)
+    assert on_their_way(bench) == 5
+
+
 def test_a_new_process_goes_on_after_the_last_receipt(bench: Bench) -> None:
     bench.append(5)
     bench.connect()
