@@ -34,9 +34,9 @@ from agency.store.events import Selection, select_events
 from agency.store.stations import EventKey, put_station
 from tests.unit.agency.fleet import AGENCY, Pupil, Station
 
-STATIONS = 16
-EVENTS_EACH = 200
-BATCH_EVENTS = 224  # 16 full bundles
+STATIONS = 224
+EVENTS_EACH = 27
+BATCH_EVENTS = 224  # bundles of 17 stations, or one event of each
 
 
 def main() -> None:
