@@ -22,7 +22,8 @@ from typing import Any
 from appliance.errors import CardStationError
 from appliance.events.sign import unverified_payload
 from appliance.simulate.panel_view import SOCKET_NAME, paint
-from appliance.simulate.product import Product
+from appliance.simulate.product import PORT, Product
+from appliance.simulate.proxy import FAIR, FaultProxy, Weather
 
 TOUR = (
     ("person-1", "a pupil of the school comes in"),
@@ -139,13 +140,16 @@ def receipt_through(product: Product, sequence: int) -> dict[str, Any] | None:
 
 def tour(product: Product) -> int:
     """Show every card of the tour, then what the agency knows; then take wishes from the terminal."""
-    eye = start(product)
-    for card, words in TOUR:
-        show_card(product, eye, card, words)
-    eye = with_expiry(product, eye)
-    show_results(product)
-    if sys.stdin.isatty():
-        take_wishes(product, eye)
+    with FaultProxy("127.0.0.1", PORT) as network:
+        product.link_port = network.port
+        eye = start(product)
+        for card, words in TOUR:
+            show_card(product, eye, card, words)
+        eye = with_expiry(product, eye)
+        without_network(product, eye, network)
+        show_results(product)
+        if sys.stdin.isatty():
+            take_wishes(product, eye)
     return 0
 
 
@@ -160,6 +164,19 @@ def with_expiry(product: Product, eye: PanelEye) -> PanelEye:
     product.write_settings()
     restart_station(product)
     return PanelEye(product.runtime)
+
+
+def without_network(product: Product, eye: PanelEye, network: FaultProxy) -> None:
+    """Show a card while the agency cannot be reached, and what becomes of its event when it can be."""
+    network.weather = Weather(is_refusing=True)
+    network.cut()
+    screen = show_card(product, eye, "person-4", "a pupil while the network is gone: recorded and kept")
+    backlog = json.loads(product.station("--json", "status"))["backlog"]["count"]
+    say(f"the station keeps {backlog} {'event' if backlog == 1 else 'events'}; the network comes back")
+    network.weather = FAIR
+    since_s = time.monotonic()
+    product.wait_for(lambda: receipt_through(product, int(screen["reference"])), "a receipt", 90.0)
+    say(f"sent and receipted {time.monotonic() - since_s:.1f} s later")
 
 
 def restart_station(product: Product) -> None:
@@ -233,7 +250,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="card-station-demo-") as folder:
         try:
-            with Product(Path(folder), is_virtual=not options.hardware) as product:
+            with Product(Path(folder), members=(1, 2, 3, 4), is_virtual=not options.hardware) as product:
                 return hardware(product) if options.hardware else once(product) if options.once else tour(product)
         except CardStationError as error:
             print(f"demo: {error}", file=sys.stderr)

@@ -66,6 +66,7 @@ class Product:
         self.is_virtual = is_virtual
         self.home, self.state, self.runtime = folder / "agency", folder / "state", folder / "run"
         self.pcscd = PrivatePcscd(folder)
+        self.link_port = PORT  # of the broker, or of a proxy before it
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._card: VpcdCard | None = None
 
@@ -107,7 +108,7 @@ class Product:
             f'[station]\nid = "{self.station_id}"\nagency = "{AGENCY}"\n\n'
             f'[reader]\nname = "{"Virtual PCD" if self.is_virtual else ""}"\n\n[service]\nid = "{self.service}"\n\n'
             f'[panel]\ndisplay = "{"virtual" if self.is_virtual else "ssd1306"}"\n\n'
-            f'[link]\nhost = "127.0.0.1"\nport = {PORT}\n'
+            f'[link]\nhost = "127.0.0.1"\nport = {self.link_port}\n'
         )
 
     def roster_file(self) -> Path:
