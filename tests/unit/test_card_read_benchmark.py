@@ -95,14 +95,14 @@ def test_without_a_peer_or_a_line_there_is_no_ratio_with_it() -> None:
 
 def test_targets_are_met_or_not() -> None:
     traffic = {(row.name, "ours"): Traffic(9, 0) for row in ROWS}
-    said = targets(traffic, {(NUMBER, TARGET_LINE): TIMES, (PHOTO, NO_LINE): TIMES})
+    said = targets(traffic, {(NUMBER, TARGET_LINE): TIMES, (NINE, NO_LINE): TIMES})
     assert said == [
         "NOT MET  number: 9 APDUs, at most 3",
         "met      text: 9 APDUs, at most 9",
         "met      text + photo: 9 APDUs, at most 43",
         "NOT MET  number, 512/32: 1.200 of the floor, at most 1.15",
         "met      number, 512/32: the peer takes 1.500 times as long (by a private method: it does not offer the row)",
-        "met      text + photo, no line: the peer takes 1.500 times as long",
+        "met      nine fields, no line: the peer takes 1.500 times as long",
     ]
 
 
