@@ -1,5 +1,6 @@
 """Options of the whole suite."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--minutes", type=float, default=0, help="of random kills, the database too (0: none)")
     group.addoption("--every-fault-point", action="store_true", help="kill -9 at all of them, not at a sample")
     group.addoption("--image", action="store_true", help="also what needs the emulated machine (scripts/test --image)")
+
+
+def pytest_configure() -> None:
+    """Undo what nohup or a shell's & told us to ignore: our children would inherit it, and tests send them these."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
