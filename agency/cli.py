@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from agency import streams
-from agency.commands import epoch, keys, reports, rosters, serve, setup, stations
+from agency.commands import epoch, keys, reports, rosters, serve, services, setup, stations
 from agency.home import DEFAULT_HOME, Home
 from agency.values import MAX_PORT, MAX_SEQUENCE, broker_address, whole
 from appliance import __version__
@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_setup(commands, common)
     _add_stations(commands, common)
     _add_rosters(commands, common)
+    _add_profiles(commands, common)
     _add_services(commands, common)
     _add_keys(commands, common)
     _add_epoch(commands, common)
@@ -176,6 +177,18 @@ def _add_rosters(commands: Commands, common: argparse.ArgumentParser) -> None:
     import_.add_argument("--as-of", metavar="DATE", help="date of the data, YYYY-MM-DD (today)")
     push = _add(group, common, "push", rosters.push)
     push.add_argument("--set", metavar="NAME", help="which set; may be left out where there is only one")
+    _add_push_options(push)
+
+
+def _add_profiles(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _group(commands, common, "service", "What stations may read, check and keep: list it, push new versions.")
+    _add(group, common, "list", services.list_)
+    push = _add(group, common, "push", services.push)
+    push.add_argument("file", metavar="FILE.toml", type=Path, nargs="+", help="a service profile")
+    _add_push_options(push)
+
+
+def _add_push_options(push: argparse.ArgumentParser) -> None:
     push.add_argument("--station", metavar="ID", action="append", default=[], help="only to this one (all)")
     push.add_argument("--days", metavar="N", type=whole(1, 3650), default=30, help="how long it is good (30)")
     _add_broker_option(push)

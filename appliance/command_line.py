@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 from appliance import __version__, errors
-from appliance.commands import card, doctor, outbox, settings, simulate, station
+from appliance.commands import card, doctor, outbox, services, settings, simulate, station
 from appliance.commands.call import Call
 
 MAX_SEQUENCE = (1 << 63) - 1
@@ -141,9 +141,12 @@ def _add_config(verbs: _Verbs) -> None:
 
 def _add_service(verbs: _Verbs) -> None:
     group = _group(verbs, "service", "the service profiles")
-    _command(group, "list", settings.list_services, "list them")
-    show = _command(group, "show", settings.show_service, "show one, and which bytes of the card it may read")
+    list_ = _command(group, "list", services.list_, "list them")
+    show = _command(group, "show", services.show, "show one: which bytes of the card are read, what is kept, how long")
     show.add_argument("id", metavar="ID", help="such as school.attendance")
+    for command, page in ((list_, "the table of docs/services.md"), (show, "a draft for the record of processing")):
+        markdown_help = f"markdown: {page} (default: lines, or JSON with --json)"
+        command.add_argument("--format", choices=("text", "markdown"), default="text", help=markdown_help)
 
 
 def _add_enrol(verbs: _Verbs) -> None:

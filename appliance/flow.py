@@ -30,6 +30,7 @@ from appliance.events.writer import EventWriter
 from appliance.panel.screens import Button, Screen, State
 from appliance.ports import Attendance, CardReader, Clock, Insertion, Moment, Outbox, Panel, Tell
 from appliance.services.profile import Profile
+from appliance.services.vocabulary import Default
 
 WAIT_S = 0.5
 REMIND_AFTER_S = 6.0
@@ -98,7 +99,7 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
     choosing.show(State.READING)
     visit = _read_and_check(world, profile, insertion, lambda _: choosing.look(State.READING))  # connect, read, check
     choosing.look(State.READING)  # ask
-    decision = decide(profile.required, visit.checks)  # decide
+    decision = decide(profile.checks.required, visit.checks)  # decide
     screen = _seen_before(profile, visit, decision, choosing.made)
     if screen is None:
         screen = _record(world, profile, visit, decision, choosing.made)  # record: seal, sign, chain, commit with fsync
@@ -121,7 +122,8 @@ class _Choosing:
         """Take the presses: A and B choose, C takes the choice back. Show ``state`` anew where that changed it."""
         before = self.made
         while (button := self._world.panel.pressed()) is not None:
-            self.made = None if button is Button.C else self._profile.choices.get(button.value, self.made)
+            offered = self._profile.choices.offered().get(button.value)
+            self.made = offered.word if offered else None if button is Button.C else self.made
         if self.made != before:
             self.show(state)
 
@@ -165,7 +167,7 @@ def _is_same_visit(profile: Profile, visit: Visit, asked: str | None) -> bool:
     earlier = visit.earlier
     if earlier is None or (asked is not None and asked != earlier.choice):
         return False
-    return duplicate.is_again(_stamp(earlier.at), _stamp(visit.at), profile.duplicate_window_s)
+    return duplicate.is_again(_stamp(earlier.at), _stamp(visit.at), profile.checks.duplicate_window_s)
 
 
 def _record(world: World, profile: Profile, visit: Visit, decision: Decision, asked: str | None) -> Screen:
@@ -179,8 +181,8 @@ def _record(world: World, profile: Profile, visit: Visit, decision: Decision, as
 
 def _next_choice(profile: Profile, visit: Visit) -> str | None:
     """Return the choice that nobody made: the first in the morning, then in turn; the same for the same visit."""
-    offered, earlier = list(profile.choices.values()), visit.earlier
-    if not offered or not profile.alternates:
+    offered, earlier = [choice.word for choice in profile.choices.offered().values()], visit.earlier
+    if profile.choices.default is not Default.ALTERNATE:
         return None
     if earlier is None or earlier.choice not in offered:
         return offered[0]
@@ -192,7 +194,7 @@ def _next_choice(profile: Profile, visit: Visit) -> str | None:
 
 def _read_and_check(world: World, profile: Profile, insertion: Insertion, meanwhile: Tell) -> Visit:
     try:
-        reading = world.reader.read([Field.named(name) for name in profile.card_read], meanwhile)
+        reading = world.reader.read([Field.named(name) for name in profile.card.read], meanwhile)
     except CardError as error:
         result = Result.FAIL if isinstance(error, NotAThaiIdCard) else Result.COULD_NOT_CHECK
         return Visit(insertion, None, {"applet": Check(result, why=error.why)}, error, None, None, world.clock.now())
@@ -262,9 +264,10 @@ def _event(
 
 
 def _secret(profile: Profile, reading: Record | None) -> dict[str, Any] | None:
-    if reading is None or reading.citizen_id is None or "citizen_id" not in profile.sealed:
+    if reading is None or reading.citizen_id is None:
         return None
-    return {"citizen_id": reading.citizen_id}
+    said = reading.as_data()
+    return {name: said[name] for name in profile.record.sealed}
 
 
 _CAUSES = {

@@ -1,4 +1,4 @@
-"""Reading a settings file: one pass that finds every problem and knows the line of each.
+"""Reading a TOML file of ours, settings or service: one pass that finds every problem and knows the line of each.
 
 Nothing is mended silently and nothing stops at the first mistake: ``read_table`` goes on and gives every
 problem with the place it belongs to; ``with_lines`` turns places into lines for a person.
@@ -38,7 +38,7 @@ class Problem:
     """One thing that is wrong.
 
     Args:
-        place: table, or table and key.
+        place: table, or table and key; ``""`` is the table of what stands above the first one.
         what: a sentence without the place.
     """
 
@@ -47,7 +47,7 @@ class Problem:
 
     def __str__(self) -> str:
         table, *name = self.place
-        return f"[{table}] {name[0]}: {self.what}" if name else f"[{table}] {self.what}"
+        return " ".join([*([f"[{table}]"] if table else []), *(f"{key}:" for key in name), self.what])
 
 
 def read_text(path: Path) -> str:
@@ -84,7 +84,7 @@ def read_toml(text: str, name: str) -> dict[str, Any]:
         raise ConfigError([_syntax(str(error), text, name)]) from None
     except (ValueError, RecursionError) as error:
         what = "nested too deep" if isinstance(error, RecursionError) else "a number with too many digits"
-        raise ConfigError([f"{name}: not a settings file: {what}"]) from None
+        raise ConfigError([f"{name}: cannot be used: {what}"]) from None
 
 
 def _syntax(message: str, text: str, name: str) -> str:
@@ -188,7 +188,8 @@ def with_lines(problems: list[Problem], text: str, name: str) -> list[str]:
     last = text.count("\n") + (0 if text.endswith("\n") else 1)
 
     def line(problem: Problem) -> int:
-        return lines.get(problem.place) or lines.get(problem.place[:1]) or max(last, 1)
+        place = problem.place if problem.place[0] else problem.place[1:]
+        return lines.get(place) or lines.get(place[:1]) or max(last, 1)
 
     shown = [f"{name}:{line(problem)}: {problem}" for problem in sorted(problems, key=line)[:MAX_PROBLEMS]]
     return shown if len(problems) <= MAX_PROBLEMS else [*shown, f"{name}: and {len(problems) - MAX_PROBLEMS} more"]

@@ -1,4 +1,4 @@
-"""What the settings file may hold: kinds of value, and how a table declares its keys.
+"""What a TOML file of ours may hold, settings or service: kinds of value, and how a table declares its keys.
 
 A table is a frozen dataclass. Each field's annotation carries a ``Key``: what it means, what its value must
 be, its unit. The check of a file, the page of defaults and ``config show`` all come from that one
@@ -83,6 +83,53 @@ class Choice:
     def describe(self) -> str:
         """Return the words."""
         return "one of " + ", ".join(f'"{word}"' for word in self.words)
+
+
+@dataclass(frozen=True)
+class Words:
+    """A list of different words of a closed set.
+
+    Args:
+        known: the set.
+        of: what they are called in a complaint, such as ``fields of the card``.
+        least: how many there must be.
+    """
+
+    known: tuple[str, ...]
+    of: str
+    least: int = 0
+
+    def read(self, value: object) -> tuple[str, ...]:
+        """Return the words."""
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value) or len(value) < self.least:
+            raise ValueError(f"must be a {self.describe()}")
+        unknown = [word for word in value if word not in self.known]
+        if unknown:
+            raise ValueError(f"{', '.join(map(repr, unknown))} is unknown: must be a {self.describe()}")
+        if len(set(value)) != len(value):
+            raise ValueError("names the same twice")
+        return tuple(value)
+
+    def describe(self) -> str:
+        """Return what may stand in it."""
+        least = ", at least one" if self.least else ""
+        shown = f" ({', '.join(self.known)})" if len(self.known) <= 20 else ""
+        return f"list of {self.of}{least}{shown}"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Yes or no."""
+
+    def read(self, value: object) -> bool:
+        """Return it."""
+        if not isinstance(value, bool):
+            raise ValueError(f"must be {self.describe()}")
+        return value
+
+    def describe(self) -> str:
+        """Return the two words."""
+        return "true or false"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "appliance.checks": ("appliance.errors",),
     "appliance.events": ("appliance.errors",),
     "appliance.panel": ("appliance.errors",),
-    "appliance.services": ("appliance.errors",),
+    "appliance.services": ("appliance.errors", "appliance.settings_file", "appliance.settings_schema"),
     "appliance.ports": PURE,
     "appliance.flow": EDGE,
     "appliance.papers": ("appliance.events", "appliance.errors"),

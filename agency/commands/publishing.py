@@ -1,16 +1,33 @@
-"""Handing a document to the broker for many stations: what ``roster push`` and ``keys push`` have in common."""
+"""Handing a document to the broker for many stations: what every ``push`` shares."""
 
 import argparse
 from typing import TYPE_CHECKING
 
 from agency.commands.output import progress
 from agency.home import Home
+from appliance.errors import WrongUse
 
 if TYPE_CHECKING:
-    from agency.store.database import Database
+    from agency.store.database import Connection, Database
     from agency.store.documents import StoredDocument
 
 _CONNECT_S = 10.0
+
+
+def chosen_stations(connection: "Connection", named: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the audience of a document, and the approved stations that it goes to: those named, or every one.
+
+    Raises:
+        WrongUse: a station that is named is not approved.
+    """
+    from agency.desk.documents import EVERY_STATION
+    from agency.store.stations import approved_stations
+
+    approved = approved_stations(connection)
+    unknown = sorted(set(named) - set(approved))
+    if unknown:
+        raise WrongUse(f"no approved station {', '.join(unknown)}; 'card-agency station list' shows all")
+    return tuple(sorted(set(named))) or EVERY_STATION, sorted(set(named)) or approved
 
 
 def publish_to_all(

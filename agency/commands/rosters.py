@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from agency.broker.topics import is_id
 from agency.clock import now_text
 from agency.commands.output import progress, say
-from agency.commands.publishing import publish_to_all
+from agency.commands.publishing import chosen_stations, publish_to_all
 from agency.home import Home
 from agency.values import parse_day
 from appliance.errors import DeliveryError, WrongUse
@@ -72,19 +72,14 @@ def push(home: Home, arguments: argparse.Namespace) -> int:
 
 
 def _sign(home: Home, database: "Database", arguments: argparse.Namespace) -> "tuple[StoredDocument, list[str]]":
-    from agency.desk.documents import EVERY_STATION, roster_document
-    from agency.store.stations import approved_stations
+    from agency.desk.documents import roster_document
     from appliance.events.sign import Signer
 
     with database.write() as connection:
         roster = _chosen_roster(connection, arguments.set)
-        approved = approved_stations(connection)
-        unknown = sorted(set(arguments.station) - set(approved))
-        if unknown:
-            raise WrongUse(f"no approved station {', '.join(unknown)}; 'card-agency station list' shows all")
-        audience = tuple(sorted(set(arguments.station))) or EVERY_STATION
+        audience, stations = chosen_stations(connection, arguments.station)
         document = roster_document(connection, roster, audience, arguments.days, Signer(home.key("document")))
-    return document, sorted(set(arguments.station)) or approved
+    return document, stations
 
 
 def _chosen_roster(connection: "Connection", set_id: str | None) -> "StoredRoster":

@@ -1,6 +1,8 @@
 """Signing documents for stations, and handing them to the broker to keep."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from agency.broker.client import BrokerClient
 from agency.broker.topics import topic
@@ -9,7 +11,10 @@ from agency.store.documents import StoredDocument, list_documents, next_document
 from agency.store.rosters import StoredRoster
 from appliance.errors import VerificationError
 from appliance.events.document import Document
-from appliance.events.sign import DOCUMENT_TYPE, KeySet, Signer
+from appliance.events.sign import DOCUMENT_TYPE, KeySet, Signer, unverified_payload
+from appliance.services.catalogue import Catalogue, services_body
+from appliance.services.loading import parse
+from appliance.services.profile import Profile
 
 EVERY_STATION = ("*",)
 _PUBACK_S = 10.0
@@ -23,15 +28,15 @@ def roster_document(
     It serves if it is the newest for each station of this audience (a station takes no lower version), the signature
     holds, and it is good for at most ``days`` more and at least half of that: who pushes again to renew gets a new one.
     """
-    newest = next((d for d in reversed(list_documents(connection)) if _meets(d, audience)), None)
+    newest = next((d for d in reversed(list_documents(connection)) if _meets(d, "roster", audience)), None)
     if newest and (newest.roster, newest.audience) == (roster.version, audience) and _serves(newest, days, signer):
         return newest
     return sign_roster(connection, roster, audience, days, signer)
 
 
-def _meets(document: StoredDocument, audience: tuple[str, ...]) -> bool:
-    """Say whether a roster document is for any station of an audience."""
-    return document.kind == "roster" and ("*" in audience or any(map(document.is_for, audience)))
+def _meets(document: StoredDocument, kind: str, audience: tuple[str, ...]) -> bool:
+    """Say whether a document of this kind is for any station of an audience."""
+    return document.kind == kind and ("*" in audience or any(map(document.is_for, audience)))
 
 
 def _serves(document: StoredDocument, days: int, signer: Signer) -> bool:
@@ -47,19 +52,58 @@ def sign_roster(
     connection: Connection, roster: StoredRoster, audience: tuple[str, ...], days: int, signer: Signer
 ) -> StoredDocument:
     """Sign a roster as the next version of the kind ``roster``, and keep it."""
+    return _sign(connection, "roster", roster.body, audience, days, signer, roster=roster.version)
+
+
+def sign_services(
+    connection: Connection, profiles: Iterable[Profile], audience: tuple[str, ...], days: int, signer: Signer
+) -> StoredDocument:
+    """Sign the services in force and newer ones of ``profiles`` as the next version of the kind, and keep it.
+
+    Raises:
+        VerificationError: one of them goes back, or changed without a new version.
+    """
+    before = services_in_force(connection, audience)
+    new = {profile.id: profile for profile in profiles}
+    body = services_body({**before, **new}.values())
+    software = Catalogue.of_software()
+    software.with_document(body, before=Catalogue({**software.profiles, **before}))
+    return _sign(connection, "services", body, audience, days, signer)
+
+
+def services_in_force(connection: Connection, audience: tuple[str, ...]) -> dict[str, Profile]:
+    """Return what the newest services document for any station of ``audience`` holds, by id."""
+    newest = next((d for d in reversed(list_documents(connection)) if _meets(d, "services", audience)), None)
+    if newest is None:
+        return {}
+    texts = unverified_payload(newest.jws)["body"]["profiles"]  # our own, out of our own store
+    profiles = [parse(text.encode(), "the services document") for text in texts]
+    return {profile.id: profile for profile in profiles}
+
+
+def _sign(
+    connection: Connection,
+    kind: str,
+    body: dict[str, Any],
+    audience: tuple[str, ...],
+    days: int,
+    signer: Signer,
+    *,
+    roster: int | None = None,
+) -> StoredDocument:
     issued = datetime.now(UTC)
     document = Document(
-        kind="roster",
-        version=next_document_version(connection, "roster"),
+        kind=kind,
+        version=next_document_version(connection, kind),
         issued_at=issued,
         expires_at=issued + timedelta(days=days),
         audience=audience,
-        body=roster.body,
+        body=body,
     )
     stored = StoredDocument(
         kind=document.kind,
         version=document.version,
-        roster=roster.version,
+        roster=roster,
         issued_at=issued.isoformat(timespec="seconds"),
         expires_at=document.expires_at.isoformat(timespec="seconds"),
         audience=audience,

@@ -5,8 +5,8 @@ holds but the content does not: a finding with a ``code``, which is quarantined 
 be read, covered all the same. Everything holds: a finding without a code.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,10 +18,13 @@ from appliance.errors import VerificationError
 from appliance.events.chain import Position
 from appliance.events.cloud_event import seal_context
 from appliance.events.sign import Jwk
+from appliance.services.loading import shipped
+from appliance.services.profile import Profile
 
 REVOKED = "revoked"
 
-_TELLING_CHECKS = ("applet", "checksum", "roster")  # every service requires these; others may advise only
+_ALWAYS_REQUIRED = ("applet", "checksum")
+_CLAIMED_BY = {"L2": "roster", "L3": "online"}  # level -> the check that it rests on
 _RANDOM_FIELDS = ("id", "chain", "previous", "sealed")  # by chance, digits may follow each other in these
 
 
@@ -33,19 +36,22 @@ class Rules:
         agency: agency id, or None to take any agency's (an export says whose it is by its keys alone).
         duty: thumbprints of every duty key that was ever published; a station may be away while keys change.
         escrow: likewise. A seal has one of each and nobody else, or it is of no use, or of use to a stranger.
+        required: hash of a service profile that is known -> the checks without which it accepts nobody.
     """
 
     agency: str | None
     duty: frozenset[str]
     escrow: frozenset[str]
+    required: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, agency: str | None, jwks: Iterable[Jwk]) -> "Rules":
-        """Return the rules of the agency with these public keys."""
+    def of(cls, agency: str | None, jwks: Iterable[Jwk], profiles: Iterable[Profile] = ()) -> "Rules":
+        """Return the rules of the agency with these public keys, which knows these services beside the shipped ones."""
         kids: dict[object, set[str]] = {"duty": set(), "escrow": set()}
         for jwk in jwks:
             kids.setdefault(jwk.get("purpose"), set()).add(str(jwk.get("kid")))
-        return cls(agency, frozenset(kids["duty"]), frozenset(kids["escrow"]))
+        required = {one.sha256: one.checks.required for one in (*shipped(), *profiles)}
+        return cls(agency, frozenset(kids["duty"]), frozenset(kids["escrow"]), required)
 
 
 @dataclass(frozen=True)
@@ -111,16 +117,24 @@ def fault(event: dict[str, Any], position: Position | None, station: str, rules:
     return _data_fault(event["data"], seal_context(event["source"], position), rules)
 
 
-def _contradicts_itself(data: dict[str, Any]) -> bool:
-    """Say whether a visit was accepted that no honest station accepts."""
-    if data.get("verdict") != "accepted":
+def _contradicts_itself(data: dict[str, Any], rules: Rules) -> bool:
+    """Say whether a visit claims a level without its check, or was accepted as no honest station accepts one."""
+    if "verdict" not in data:
         return False
-    results = {data["checks"][name]["result"] for name in _TELLING_CHECKS if name in data["checks"]}
-    return bool(results & {"fail", "could_not_check"}) or data["level"] == "L0" or data["sealed"] is None
+    results = {name: check["result"] for name, check in data["checks"].items()}
+    claimed = _CLAIMED_BY.get(data["level"])
+    if claimed is not None and results.get(claimed) != "pass":
+        return True
+    if data["verdict"] != "accepted":
+        return False
+    known = rules.required.get(data["service"]["sha256"], ())
+    is_missing = any(results.get(name) != "pass" for name in known)
+    is_denied = any(results.get(name, "pass") != "pass" for name in _ALWAYS_REQUIRED)
+    return is_missing or is_denied or data["level"] == "L0" or data["sealed"] is None
 
 
 def _data_fault(data: dict[str, Any], context: str, rules: Rules) -> str | None:
-    if _contradicts_itself(data):
+    if _contradicts_itself(data, rules):
         return "contradiction"
     sealed = data.get("sealed")
     if sealed is None:

@@ -8,12 +8,12 @@ from appliance.checks.result import Check, Result
 
 
 class Level(Enum):
-    """What was truly done; each level includes the one before."""
+    """What was truly done; L2 and L3 include L1, and L3 does not need L2."""
 
     L0 = "L0"  # nothing readable
     L1 = "L1"  # a Thai ID applet answered; checksum and dates agree
-    L2 = "L2"  # and the person is on the agency's signed roster
-    L3 = "L3"  # or the registry answered "normal"
+    L2 = "L2"  # and the person is on the agency's signed roster, and not on its deny-list
+    L3 = "L3"  # and the agency or the registry answered "normal" to this request
 
 
 class Verdict(Enum):
@@ -67,6 +67,7 @@ def _level(checks: Mapping[str, Check]) -> Level:
 
     if not (passed("applet") and passed("checksum")):
         return Level.L0
-    if not passed("roster"):
-        return Level.L1
-    return Level.L2
+    if passed("online"):
+        return Level.L3
+    is_denied = "denylist" in checks and not passed("denylist")
+    return Level.L2 if passed("roster") and not is_denied else Level.L1

@@ -1,12 +1,10 @@
-"""Commands about the settings and the service profiles."""
+"""Commands about the settings."""
 
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from appliance.commands.call import Call, words
-from appliance.errors import ConfigError, WrongUse
+from appliance.commands.call import Call
+from appliance.errors import ConfigError
 
 
 def check(call: Call) -> int:
@@ -24,7 +22,7 @@ def check(call: Call) -> int:
 
 def _check_service(service_id: str, path: Path) -> None:
     """Refuse a service that does not exist; the demonstrations' are known only to a station that runs one."""
-    from appliance.services.profile import shipped
+    from appliance.services.loading import shipped
     from appliance.settings_file import Problem, read_text, with_lines
 
     known = [profile.id for profile in shipped()]
@@ -47,39 +45,3 @@ def show(call: Call) -> int:
         (f"{f'{row.table}.{row.key}':24} = {row.value:32} # {row.source}" for row in shown),
     )
     return 0
-
-
-def list_services(call: Call) -> int:
-    """List the service profiles."""
-    from appliance.services.profile import shipped
-
-    profiles = shipped()
-    lines = (f"{one.id:24} {one.version:>3}  {one.title['th']} / {one.title['en']}" for one in profiles)
-    call.show([_profile(one) for one in profiles], lines)
-    return 0
-
-
-def show_service(call: Call) -> int:
-    """Show one profile and exactly which bytes of the card it may read."""
-    from appliance.services.profile import shipped
-
-    found = [profile for profile in shipped() if profile.id == call.options.id]
-    if not found:
-        raise WrongUse(f"there is no service {call.options.id!r}; see 'card-station service list'")
-    whole = {**_profile(found[0]), "card_bytes": _card_bytes(found[0].card_read)}
-    call.show(whole, (f"{name}: {words(value)}" for name, value in whole.items()))
-    return 0
-
-
-def _profile(profile: Any) -> dict[str, Any]:
-    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(profile).items()}
-
-
-def _card_bytes(names: Iterable[str]) -> list[dict[str, Any]]:
-    from appliance.cards.thai_id import Field
-
-    fields = [Field.named(name) for name in names]
-    return [
-        {"field": one.symbol, "applet": one.applet.value.hex(), "offset": one.offset, "size_bytes": one.size_bytes}
-        for one in fields
-    ]

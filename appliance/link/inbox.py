@@ -13,8 +13,10 @@ from appliance.events.agency_keys import AgencyKeys
 from appliance.events.document import KINDS, Document
 from appliance.events.receipt import Receipt
 from appliance.events.roster import Roster
+from appliance.events.schema import SERVICES
 from appliance.events.sign import KeySet
 from appliance.outbox.delivery import Delivery
+from appliance.services.catalogue import Catalogue
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +67,7 @@ class Inbox:
             if kind not in KINDS:
                 raise VerificationError(f"no document is called {kind[:40]!r}")
             document = Document.open(_text(payload), self._agency.signatures, kind, self._station)
-            if kind == "roster":
-                Roster.from_document(document)
+            self._check_body(document)
         except VerificationError as error:
             self._refuse("bad_document", f"document {kind[:40]!r}", error)
             return False
@@ -74,6 +75,25 @@ class Inbox:
         if taken:
             _log.info("took up %s version %d", kind, document.version)
         return taken
+
+    def _check_body(self, document: Document) -> None:
+        """Refuse a document that the station could not use. Raises VerificationError."""
+        if document.kind == "roster":
+            Roster.from_document(document)
+        if document.kind == "services":
+            SERVICES.check(document.body)
+            Catalogue.of_software().with_document(document.body, before=self._services())
+
+    def _services(self) -> Catalogue:
+        """Return the services in force."""
+        software, held = Catalogue.of_software(), self._delivery.document("services")
+        if held is None:
+            return software
+        try:
+            document = Document.open(held, self._agency.signatures, "services", self._station)
+            return software.with_document(document.body)
+        except VerificationError:
+            return software  # a retired key signed it, or the file was altered: the station does not use it either
 
     def _take_keys(self, payload: bytes) -> bool:
         """Follow the agency's keys to their newest version, and keep every step of the way."""

@@ -202,6 +202,12 @@ class Outbox:
         with database.transaction(self._db):
             self._db.execute("INSERT OR REPLACE INTO station VALUES (1, ?)", (json.dumps(state),))
 
+    def said(self) -> dict[str, Any] | None:
+        """Return what the station last said of itself, also before it was started; None where it said nothing yet."""
+        row = self._first("SELECT state FROM station")
+        state: dict[str, Any] | None = json.loads(row[0]) if row else None
+        return state
+
     def rows(self) -> Iterator[Row]:
         """Return every stored event, oldest first."""
         through, last = self._through(), 0

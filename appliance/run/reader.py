@@ -63,7 +63,7 @@ class WorkerReader:
         silence_s: float = SILENCE_S,
         is_quiet: bool = False,
     ) -> None:
-        self._may_read = ",".join(field.symbol for field in may_read)
+        self._may_read = _symbols(may_read)
         self._names = [name_prefix, *allowed]
         self._silence_s = silence_s
         self._errors = subprocess.DEVNULL if is_quiet else None
@@ -101,6 +101,11 @@ class WorkerReader:
     def readers(self) -> list[str]:
         """Return the names of all readers there are. Raises ReaderUnavailable."""
         return self._ask({"do": "readers"}, GRACE_S, lambda answer: [str(name) for name in answer["readers"]])
+
+    def allow(self, may_read: Collection[Field]) -> None:
+        """From now on let ``may_read`` be read and nothing else; a worker keeps the list that it was started with."""
+        self._may_read = _symbols(may_read)
+        self._kill()
 
     def close(self) -> None:
         """End the worker."""
@@ -199,6 +204,10 @@ class WorkerReader:
                     pipe.close()
             with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel is left behind
                 worker.wait(1.0)
+
+
+def _symbols(fields: Collection[Field]) -> str:
+    return ",".join(field.symbol for field in fields)
 
 
 def _output(worker: subprocess.Popen[bytes]) -> int:

@@ -32,6 +32,7 @@ from appliance.panel.screens import Button, Screen, State
 from appliance.ports import Panel
 from appliance.run import lock
 from appliance.run.core_dumps import forbid_core_dumps
+from appliance.run.documents import ServiceChanges, may_read
 from appliance.run.notify import SystemdNotifier
 from appliance.run.stop import StopSignal
 from appliance.run.storage import Storage
@@ -134,7 +135,8 @@ class Station:
         self._parts = parts
         self._stop = stop
         self._storage = Storage(parts.outbox, parts.world.writer, parts.world.clock, short_of)
-        self._sweep = Sweep(parts.outbox, parts.world.clock, parts.profile.retention_days, parts.max_age_days)
+        self._sweep = self._new_sweep()
+        self._services = ServiceChanges(parts.outbox, parts.world.writer, parts.world.clock)
         self._panel = _Remembering(parts.panel)
         self._world = replace(parts.world, panel=self._panel)
         self._notifier = SystemdNotifier()
@@ -145,10 +147,11 @@ class Station:
 
     def run(self) -> None:
         """Serve one after the other."""
-        self._notifier.ready(f"serving {self._parts.profile.id}")
+        self._notifier.ready(f"serving {self._parts.services.active.id}")
         while not self._stop.is_set:
             try:
                 self._storage.keep_reserve()
+                self._take_up_service()
                 self._serve_one()
             except OutboxDamaged:
                 raise  # the next start mends it
@@ -158,12 +161,26 @@ class Station:
 
     def _serve_one(self) -> None:
         try:
-            serve(self._world, self._parts.profile, self._keep_waiting)
+            serve(self._world, self._parts.services.active, self._keep_waiting)
             self._failures = 0
         except ReaderUnavailable as error:
             self._say(type(error).__name__)
             self._wait(State.NO_READER, error, RETRY_S[min(self._failures, len(RETRY_S) - 1)])
             self._failures += 1
+
+    def _new_sweep(self) -> Sweep:
+        parts = self._parts
+        days = parts.services.active.retention.station_after_receipt_days
+        return Sweep(parts.outbox, parts.world.clock, days, parts.max_age_days)
+
+    def _take_up_service(self) -> None:
+        """Serve by the newest profile from the next person on. Raises StoreError."""
+        services = self._parts.services
+        if services.look():
+            self._parts.reader.allow(may_read(services.active))
+            self._sweep = self._new_sweep()
+            _log.info("serving %s version %d", services.active.id, services.active.version)
+        self._services.note(services.active)
 
     def _keep_waiting(self) -> bool:
         self._failures = 0
@@ -173,6 +190,7 @@ class Station:
         self._say("ok")
         if self._panel.last is not None and self._panel.last.state is State.IDLE:  # no card is in
             self._sweep.turn()
+            return not (self._stop.is_set or self._parts.services.is_outdated())
         return not self._stop.is_set
 
     def _wait(self, state: State, error: CardStationError, wait_s: float) -> None:

@@ -2,24 +2,18 @@
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from appliance import __version__
-from appliance.cards.thai_id import Field
 from appliance.config import Display, Settings
 from appliance.config import Panel as PanelSettings
-from appliance.errors import ConfigError, PanelFault, VerificationError
+from appliance.errors import PanelFault
 from appliance.events.agency_keys import AgencyKeys
 from appliance.events.cloud_event import Origin
-from appliance.events.document import Document
-from appliance.events.roster import Roster, SignedRoster
 from appliance.events.schema import EVENT
-from appliance.events.sign import KeySet
 from appliance.events.writer import EventWriter
 from appliance.flow import World
 from appliance.hardware.clock import SystemClock
@@ -30,13 +24,13 @@ from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.panel import fonts
 from appliance.papers import agency_keys, event_signer
 from appliance.ports import Clock
+from appliance.run.documents import RosterSource, ServiceSource, may_read
 from appliance.run.live_keys import LiveKeys, LiveRecipients
 from appliance.run.nudge import Nudge
 from appliance.run.panel import PanelThread
 from appliance.run.reader import WorkerReader
 from appliance.run.repair import make_sound
 from appliance.run.timekeeper import Floor, Timekeeper, released
-from appliance.services.profile import Profile, parse, shipped
 
 SIMULATED_CLOCK = "CARD_STATION_SIMULATED_CLOCK"
 
@@ -50,7 +44,7 @@ class Parts:
     """What the station process holds; ``max_age_days`` is how long the row of a confirmed event stays, 0 for ever."""
 
     world: World
-    profile: Profile
+    services: ServiceSource
     outbox: Outbox
     panel: PanelThread
     reader: WorkerReader
@@ -65,7 +59,7 @@ class Parts:
         """
         clock = self.world.clock.now()
         is_ready = reader == "ok" and self.panel.state != "failed"
-        profile = self.profile
+        profile = self.services.active
         return {
             "state": "ready" if is_ready else "degraded",
             "versions": {"software": __version__},
@@ -80,40 +74,6 @@ class Parts:
         self.reader.close()
         self.panel.close()
         self.outbox.close()
-
-
-class RosterSource:
-    """The roster in force, verified anew whenever the document changed.
-
-    Args:
-        outbox: holds the newest signed document.
-        keys: returns the agency's signature keys in force.
-        station: our id.
-    """
-
-    def __init__(self, outbox: Outbox, keys: Callable[[], KeySet], station: str) -> None:
-        self._outbox = outbox
-        self._keys = keys
-        self._station = station
-        self._opened: tuple[str | None, KeySet | None] = None, None
-        self._roster: SignedRoster | None = None
-
-    def __call__(self) -> SignedRoster | None:
-        """Return it; None where there is none that holds."""
-        now = self._outbox.document("roster"), self._keys()
-        if now != self._opened:
-            self._opened, self._roster = now, self._open(*now)
-        return self._roster
-
-    def _open(self, jws: str | None, keys: KeySet) -> SignedRoster | None:
-        if not jws:
-            return None
-        try:
-            document = Document.open(jws, keys, "roster", self._station)
-            return SignedRoster(Roster.from_document(document), document.issued_at, document.expires_at)
-        except VerificationError as error:
-            _log.error("%s: the stored roster is not used: %s", error.code, error)
-            return None
 
 
 def build_panel(panel: PanelSettings, language: str, runtime: Path) -> PanelThread:
@@ -152,7 +112,6 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     """Build everything else. Raises ConfigError, StoreError, SigningError."""
     keys = agency_keys(state)
     signer = event_signer(state)
-    profile = _profile(settings.service.id)
     origin = Origin(settings.station.agency, settings.station.id, __version__)
     writer, clock = EventWriter(origin, signer, ()), _clock(settings.clock.max_unsynced_h * 3600)
     make_sound(state, writer, SteadyClock(clock, released), AgencyKeys.enrolled(keys))
@@ -160,14 +119,14 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     outbox.head()  # a station without a chain must not look ready
     live = LiveKeys(outbox, keys, settings.station.id)
     EVENT.prepare()
-    may_read = [Field.named(name) for name in profile.card_read]
-    reader = WorkerReader(settings.reader.name, settings.reader.allow, may_read)
+    services = ServiceSource(settings.service.id, outbox, lambda: live.now().signatures, settings.station.id)
+    reader = WorkerReader(settings.reader.name, settings.reader.allow, may_read(services.active))
     steady = SteadyClock(clock, Floor(outbox))
     sealing = replace(writer, recipients=LiveRecipients(live))
     roster = RosterSource(outbox, lambda: live.now().signatures, settings.station.id)
     world = World(reader, panel, steady, outbox, sealing, roster)
     timekeeper = Timekeeper(steady, outbox, writer)
-    return Parts(world, profile, outbox, panel, reader, settings.outbox.max_age_days, timekeeper)
+    return Parts(world, services, outbox, panel, reader, settings.outbox.max_age_days, timekeeper)
 
 
 def _clock(max_unsynced_s: float) -> Clock:
@@ -176,19 +135,3 @@ def _clock(max_unsynced_s: float) -> Clock:
 
         return SimulatedClock(SystemClock())
     return SystemClock(max_unsynced_s)
-
-
-def _profile(service_id: str) -> Profile:
-    profiles = [*shipped(), *_demonstrations(service_id)]
-    for profile in profiles:
-        if profile.id == service_id:
-            return profile
-    known = ", ".join(profile.id for profile in profiles)
-    raise ConfigError([f"[service] id: no service {service_id!r}; there is {known}"])
-
-
-def _demonstrations(service_id: str) -> list[Profile]:
-    if not service_id.startswith("demo."):
-        return []
-    folder = files("appliance.simulate")
-    return [parse(entry.read_bytes(), entry.name) for entry in folder.iterdir() if entry.name.endswith(".toml")]

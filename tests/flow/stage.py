@@ -19,7 +19,8 @@ from appliance.outbox.store import Outbox
 from appliance.outbox.verify import verify
 from appliance.panel.screens import Screen
 from appliance.run.slot_reader import SlotReader
-from appliance.services.profile import Profile, shipped
+from appliance.services.loading import shipped
+from appliance.services.profile import Profile
 from appliance.simulate.card import VirtualCard
 from appliance.simulate.clock import SimulatedClock
 from appliance.simulate.panel import RecordingPanel
@@ -49,6 +50,7 @@ class Stage:
     profile: Profile = ATTENDANCE
     roster: SignedRoster | None = field(default_factory=signed_roster)
     signer: Signer = field(default_factory=Signer.generate)
+    document_signer: Signer = field(default_factory=Signer.generate)
     duty: dict[str, Any] = field(default_factory=generate_sealing_key)
     escrow: dict[str, Any] = field(default_factory=generate_sealing_key)
     clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(SystemClock()))
@@ -56,6 +58,7 @@ class Stage:
     panel: RecordingPanel = field(default_factory=RecordingPanel)
 
     def __post_init__(self) -> None:
+        self.keys = KeySet([self.document_signer.public("document")])
         self.outbox = Outbox.open(self.folder / "station.db", create=True)
         self.outbox.start_chain(self.signer.kid, datetime.now(UTC))
 

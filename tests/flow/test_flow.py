@@ -12,7 +12,7 @@ from appliance.errors import NoReader, OutboxFull, StoreError
 from appliance.flow import serve
 from appliance.panel.screens import Button, State
 from appliance.panel.words import Tone
-from appliance.services.profile import parse
+from appliance.services.loading import parse
 from appliance.simulate.card import BankCard, MuteCard, ThaiCard
 from appliance.simulate.deck import deck
 from appliance.simulate.persons import person

@@ -18,7 +18,8 @@ from appliance.commands import station
 from appliance.commands.call import Call
 from appliance.config import SERVICE_ID
 from appliance.errors import ConfigError
-from appliance.services.profile import ID_PATTERN, parse
+from appliance.services.loading import parse
+from appliance.services.vocabulary import ID_PATTERN
 from appliance.settings_file import MAX_PROBLEMS, line_numbers
 
 ROOT = Path(__file__).parents[2]
@@ -63,8 +64,8 @@ def test_config_check_knows_the_services(
     (home / "station.toml").write_text(f'{CONFIG}[service]\nid = "{service}"\n')
     assert cli.main(["config", "check"]) == code
     if code:
-        said = "station.toml:7: [service] id: no service 'nope.nope'; there is school.attendance"
-        assert one_line(capsys) == f"card-station: F00: {said}"
+        said = "station.toml:7: [service] id: no service 'nope.nope'; there is common.vouch, "
+        assert one_line(capsys).startswith(f"card-station: F00: {said}")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_a_missing_file_says_how_to_make_one(home: Path, capsys: pytest.CaptureF
 
 def test_advice_is_given_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["service", "show", "a.b"]) == 2
-    assert one_line(capsys) == "card-station: U00: there is no service 'a.b'; see 'card-station service list'"
+    assert one_line(capsys) == "card-station: U00: there is no service 'a.b'; 'card-station service list' shows all"
     assert cli.main(["status"]) == 78
     assert one_line(capsys).endswith("station.db: run 'card-station enrol'")
 
@@ -201,7 +202,8 @@ def test_a_closed_output_is_not_written_to_the_next_file(home: Path) -> None:
 def test_every_text_can_be_printed_in_every_encoding(encoding: str) -> None:
     done = shell("CS service list && CS --json service list", PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert json.loads(done.stdout[done.stdout.index(b"\n[") :].decode(encoding))[0]["title"]["th"] == "ลงเวลาเรียน"
+    listed = json.loads(done.stdout[done.stdout.index(b"\n[") :].decode(encoding))
+    assert "ลงเวลาเรียน" in [profile["title"]["th"] for profile in listed]
 
 
 @pytest.mark.parametrize("variable", ["STATE_DIRECTORY", "RUNTIME_DIRECTORY"])
@@ -239,8 +241,8 @@ def test_one_pattern_for_the_ids_of_services() -> None:
 @pytest.mark.parametrize(
     ("service", "event_type", "said"),
     [
-        ("hospital.opd2", "hospital.opd2.v1", "id: 'hospital.opd2' must be"),
-        ("school", "school.v1", "id: 'school' must be"),
+        ("hospital.opd2", "hospital.opd2.v1", "id: must be text"),
+        ("school", "school.v1", "id: must be text"),
         (f"a.{'b' * 63}", f"a.{'b' * 63}.v1", "at most 64"),
         ("school.lunch", "school.attendance.v1", "event_type: "),
         ("school.lunch", "school.lunch", "event_type: "),
@@ -256,10 +258,10 @@ def test_a_profile_names_what_an_event_can_carry(service: str, event_type: str, 
 
 
 def test_a_profile_s_names_are_texts() -> None:
-    with pytest.raises(ConfigError, match="id: must be a text"):
+    with pytest.raises(ConfigError, match="id: must be text"):
         parse(PROFILE.replace('"school.attendance"', "3").encode(), "x.toml")
-    with pytest.raises(ConfigError, match="recursion"):
-        parse(b"a=" + b"[" * 20000, "x.toml")
+    with pytest.raises(ConfigError, match="nested too deep"):
+        parse(b"a=" + b"[" * 9000, "x.toml")
 
 
 @pytest.mark.parametrize("key", ["site"])

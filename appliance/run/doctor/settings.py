@@ -5,7 +5,7 @@ from pathlib import Path
 from appliance.config import Clock, Link, Outbox, Panel, Reader, Service, Settings, Station, load
 from appliance.errors import ConfigError
 from appliance.run.doctor.part import Finding, bad, good, unknown
-from appliance.services.profile import shipped
+from appliance.services.loading import shipped
 
 _CHECK = "'card-station config check' names every mistake"
 _MAKE = "'card-station config show --defaults' prints one to fill in; --config or CARD_STATION_CONFIG names another one"

@@ -30,6 +30,8 @@ EVERY_COMMAND = [
     ["station", "excuse"],
     ["roster", "import"],
     ["roster", "push"],
+    ["service", "list"],
+    ["service", "push"],
     ["keys", "list"],
     ["keys", "rotate"],
     ["keys", "retire"],

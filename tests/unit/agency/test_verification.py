@@ -1,5 +1,6 @@
 """What an event must be: every code once, by an event that a real station signed."""
 
+import random
 from collections.abc import Callable
 from importlib import resources
 from itertools import product
@@ -15,10 +16,14 @@ from appliance.checks.verdict import decide
 from appliance.errors import VerificationError
 from appliance.events.seal import generate_sealing_key, public_sealing_key
 from appliance.events.sign import EVENT_TYPE
-from appliance.services.profile import parse, shipped
+from appliance.services.loading import parse, shipped
 from tests.unit.agency.fleet import AGENCY, MORNING, Pupil, Station, citizen_number
 
 PUPIL = Pupil.make(7)
+PASSED = {"result": "pass"}
+OF_ATTENDANCE = next(
+    {"id": one.id, "version": one.version, "sha256": one.sha256} for one in shipped() if one.id == "school.attendance"
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +78,16 @@ def top(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         ("contradiction", data(level="L0")),
         ("contradiction", data(checks={"applet": {"result": "fail", "why": "not_a_thai_card"}})),
         ("contradiction", data(checks={"checksum": {"result": "could_not_check"}})),
-        ("contradiction", data(checks={"checksum": {"result": "pass"}, "roster": {"result": "fail"}})),
+        ("contradiction", data(level="L2", checks={"checksum": {"result": "pass"}, "roster": {"result": "fail"}})),
+        ("contradiction", data(level="L2", verdict="refused", checks={"roster": {"result": "could_not_check"}})),
+        ("contradiction", data(level="L3", checks={"checksum": {"result": "pass"}, "roster": {"result": "pass"}})),
+        ("contradiction", data(service=OF_ATTENDANCE, checks={"roster": {"result": "fail"}})),
+        ("contradiction", data(service=OF_ATTENDANCE, checks={"applet": PASSED, "checksum": PASSED})),
+        (None, data(service=OF_ATTENDANCE, checks={"applet": PASSED, "checksum": PASSED, "roster": PASSED})),
     ],
 )
 def test_what_breaks_a_rule_has_its_code(
-    station: Station, code: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+    station: Station, code: str | None, change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     assert look(station, change(station.visit_payload(PUPIL))).code == code
 
@@ -94,12 +104,16 @@ def test_whatever_a_station_decides_does_not_contradict_itself(station: Station)
     demonstrations = [parse(e.read_bytes(), e.name) for e in folder.iterdir() if e.name.endswith(".toml")]
     profiles = [*shipped(), *demonstrations]
     assert profiles
-    names = ("applet", "checksum", "roster", "expiry")
-    for profile, results in product(profiles, product((None, *Result), repeat=len(names))):
+    names = ("applet", "checksum", "roster", "expiry", "online", "age")
+    every = list(product((None, *Result), repeat=len(names)))
+    rng = random.Random(7)
+    passed = tuple(Result.PASS for _ in names)
+    for profile, results in product(profiles, [passed, *rng.sample(every, 150)]):
         checks = {name: Check(result) for name, result in zip(names, results, strict=True) if result is not None}
-        decision = decide(profile.required, checks)
+        decision = decide(profile.checks.required, checks)
         told = {name: check.as_data() for name, check in checks.items()}
-        changes = {"checks": told, "level": decision.level.value, "verdict": decision.verdict.value}
+        service = {"id": profile.id, "version": profile.version, "sha256": profile.sha256}
+        changes = {"service": service, "checks": told, "level": decision.level.value, "verdict": decision.verdict.value}
         event = {**payload, "data": {**payload["data"], **changes}}
         assert fault(event, position_of(event), station.id, rules(station)) is None, changes
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,10 @@ from appliance.events.sign import KeySet, Signer
 from appliance.link import status as link_status
 from appliance.link.inbox import Inbox
 from appliance.outbox.delivery import Delivery
+from appliance.services.catalogue import services_body
+from appliance.services.profile import Profile
 from tests.unit.outbox.test_store import Station
+from tests.unit.services.test_catalogue import changed
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 PREFIX = "cs/1/obec/bkk-001/"
@@ -67,6 +71,31 @@ def test_a_genuine_roster_is_kept(desk: Desk) -> None:
     jws = desk.roster().sign(desk.documents)
     assert desk.inbox.take_document(f"{PREFIX}document/roster", jws.encode())
     assert desk.station.outbox.document("roster") == jws
+
+
+def services(desk: Desk, version: int, *profiles: Profile) -> bytes:
+    document = Document("services", version, NOW, NOW + timedelta(days=1), ("*",), services_body(profiles))
+    return document.sign(desk.documents).encode()
+
+
+def test_genuine_services_are_kept_and_never_go_back(desk: Desk) -> None:
+    topic, newer = f"{PREFIX}document/services", services(desk, 1, changed(9))
+    assert desk.inbox.take_document(topic, newer)
+    assert not desk.inbox.take_document(topic, services(desk, 2, changed(8)))
+    assert not desk.inbox.take_document(topic, services(desk, 3, changed(9, "180", "60")))
+    assert desk.inbox.alarms == {"bad_document"}
+    assert desk.station.outbox.document("services") == newer.decode()
+    assert desk.inbox.take_document(topic, services(desk, 4, changed(10)))
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"profiles": []}, {"profiles": ["a = ["]}, {"profiles": [5]}, {"profiles": ["x" * 20_000]}]
+)
+def test_services_that_are_none_are_refused(desk: Desk, body: dict[str, Any]) -> None:
+    document = Document("services", 1, NOW, NOW + timedelta(days=1), ("*",), body)
+    assert not desk.inbox.take_document(f"{PREFIX}document/services", document.sign(desk.documents).encode())
+    assert desk.inbox.alarms == {"bad_document"}
+    assert desk.station.outbox.document("services") is None
 
 
 def test_an_older_roster_is_not(desk: Desk) -> None:

@@ -12,8 +12,8 @@ from appliance.events.sign import KeySet, Signer
 from appliance.link.inbox import Inbox
 from appliance.outbox.delivery import Delivery
 from appliance.outbox.store import DATABASE_NAME, Outbox
+from appliance.run.documents import RosterSource
 from appliance.run.live_keys import LiveKeys, LiveRecipients
-from appliance.run.wiring import RosterSource
 from tests.unit.events.test_agency_keys import Desk
 from tests.unit.run.test_wiring import roster_document
 

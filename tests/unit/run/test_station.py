@@ -8,7 +8,7 @@ import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from appliance.panel.screens import Screen, State
 from appliance.panel.words import Light, Tone
 from appliance.ports import Insertion, Tell, silence
 from appliance.run import station as subject
+from appliance.run.documents import ServiceSource
 from appliance.run.notify import SystemdNotifier
 from appliance.run.panel import PanelThread
 from appliance.run.slot_reader import SlotReader
@@ -56,6 +57,7 @@ class Person:
     steps: list[Step]
     waits: int = 0
     slot: InMemorySlot = field(default_factory=InMemorySlot)
+    allowed: list[Field] = field(default_factory=list)
 
     def wait_card(self, timeout_s: float) -> Insertion | None:
         self.waits += 1
@@ -78,6 +80,9 @@ class Person:
         self.slot.remove()
         return self.slot.wait_removed(0)
 
+    def allow(self, may_read: Collection[Field]) -> None:
+        self.allowed = list(may_read)
+
     def close(self) -> None:
         self.slot.remove()
 
@@ -87,7 +92,7 @@ class CountedOutbox(Outbox):
 
     def say(self, state: dict[str, Any]) -> None:
         super().say(state)
-        self.__dict__.setdefault("said", []).append(state)
+        self.__dict__.setdefault("told", []).append(state)
 
 
 @dataclass
@@ -105,7 +110,8 @@ class Bench:
         panel = PanelThread(None, None, lambda: datetime.now(UTC), on_show=self._on_show)
         world = self.stage.world()
         world = type(world)(who, panel, world.clock, self.stage.outbox, world.writer, world.roster)
-        parts = Parts(world, ATTENDANCE, self.stage.outbox, panel, who, timekeeper=self.timekeeper)  # type: ignore[arg-type]
+        services = ServiceSource(ATTENDANCE.id, self.stage.outbox, lambda: self.stage.keys, "bkk-001")
+        parts = Parts(world, services, self.stage.outbox, panel, who, timekeeper=self.timekeeper)  # type: ignore[arg-type]
         Station(parts, stop).run()
         assert stop.is_set
         panel.close()
@@ -130,7 +136,7 @@ class Bench:
 
     @property
     def said(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.stage.outbox.__dict__.get("said", [])
+        found: list[dict[str, Any]] = self.stage.outbox.__dict__.get("told", [])
         return found
 
     def database(self, statement: str) -> Act:
@@ -229,10 +235,10 @@ def test_a_database_that_fails_takes_no_card_until_it_takes_a_commit_again(bench
     subject._sleep = mend_after_three
     bench.database("ALTER TABLE station RENAME TO hidden")()
     who = bench.run(lambda: None, card())
-    assert bench.states == [State.IDLE, State.CANNOT_STORE, State.READING, State.ACCEPTED, State.IDLE]
-    assert bench.screens[1].code == OutboxUnavailable.code
+    assert bench.states == [State.CANNOT_STORE, State.IDLE, State.READING, State.ACCEPTED, State.IDLE]
+    assert bench.screens[0].code == OutboxUnavailable.code
     assert bench.waited_s == [RETRY_S[-1]] * 3
-    assert mended == [2]
+    assert mended == [1]
     assert who.waits == 3, "no card was taken before"
 
 

@@ -24,12 +24,13 @@ from appliance.panel import fonts
 from appliance.panel.screens import Screen, State
 from appliance.papers import AGENCY_KEYS, EVENT_KEY
 from appliance.run import enrol, wiring
+from appliance.run.documents import RosterSource
 from appliance.run.nudge import Ear
 from appliance.run.panel import PanelThread
 from appliance.run.slot_reader import SlotReader
 from appliance.run.timekeeper import released
-from appliance.run.wiring import SIMULATED_CLOCK, RosterSource, build, build_panel
-from appliance.services.profile import shipped
+from appliance.run.wiring import SIMULATED_CLOCK, build, build_panel
+from appliance.services.loading import shipped
 from appliance.simulate.card import ThaiCard
 from appliance.simulate.panel import TRACE_VARIABLE
 from appliance.simulate.panel_view import SOCKET_NAME
@@ -165,13 +166,13 @@ def test_documents_of_other_kinds_are_not_looked_at(source: RosterSource, outbox
 
 def test_an_enrolled_station_is_built_with_its_service(state: Path, tmp_path: Path, panel: PanelThread) -> None:
     parts = build(settings(), state, tmp_path, panel)
-    assert parts.profile.id == "school.attendance"
+    assert parts.services.active.id == "school.attendance"
     assert parts.outbox.head().sequence == 2, "the enrolment is the first event"
     assert parts.world.clock.now().quality in ("synchronised", "unsure")
     assert parts.reader._worker is None, "the worker starts with the first question"
     assert parts.reader._may_read == "citizen_id", "and is told what the service may read"
     said = parts.state("ok")
-    assert (said["state"], said["panel"], said["service"]["sha256"]) == ("ready", "none", parts.profile.sha256)
+    assert (said["state"], said["panel"], said["service"]["sha256"]) == ("ready", "none", parts.services.active.sha256)
     assert parts.state("NoReader")["state"] == "degraded"
     parts.close()
 
@@ -181,7 +182,7 @@ def test_an_event_nudges_the_link(state: Path, tmp_path: Path, panel: PanelThrea
     parts = build(settings(), state, tmp_path, panel)
     slot = InMemorySlot()
     slot.insert(ThaiCard(person(1)))
-    serve(replace(parts.world, reader=SlotReader(slot, list(Field))), parts.profile, lambda: False)
+    serve(replace(parts.world, reader=SlotReader(slot, list(Field))), parts.services.active, lambda: False)
     heard = socket.socket(fileno=ear.filenos()[0])
     assert heard.recv(16) == b"\n"
     heard.detach()
@@ -213,10 +214,10 @@ def test_an_unknown_service_is_named_with_those_that_are_known(
 def test_a_demonstration_is_had_only_by_its_whole_id(state: Path, tmp_path: Path, panel: PanelThread) -> None:
     demo = settings('[service]\nid = "demo.attendance_with_expiry"\n')
     parts = build(demo, state, tmp_path, panel)
-    assert parts.profile.id == "demo.attendance_with_expiry"
-    assert "expiry_date" in parts.profile.card_read
+    assert parts.services.active.id == "demo.attendance_with_expiry"
+    assert "expiry_date" in parts.services.active.card.read
     parts.close()
-    with pytest.raises(ConfigError, match=re.escape("there is school.attendance, demo.attendance_with_expiry")):
+    with pytest.raises(ConfigError, match=re.escape("demo.attendance_with_expiry, dlt.licence")):
         build(settings('[service]\nid = "demo.nothing"\n'), state, tmp_path, panel)
     assert not any(profile.id.startswith("demo.") for profile in shipped())
 

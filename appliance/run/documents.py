@@ -1,0 +1,156 @@
+"""The agency's documents as the station uses them: the roster in force, and the services in force.
+
+The link verified each before it kept it. They are verified here once more, for the station believes nobody, and only
+when the document or the agency's keys changed.
+"""
+
+import logging
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from appliance.cards.thai_id import Field
+from appliance.errors import ConfigError, VerificationError
+from appliance.events.document import Document
+from appliance.events.roster import Roster, SignedRoster
+from appliance.events.schema import SERVICES
+from appliance.events.sign import KeySet
+from appliance.events.writer import EventWriter
+from appliance.outbox.store import Outbox
+from appliance.ports import Clock
+from appliance.services.catalogue import Catalogue
+from appliance.services.loading import parse
+from appliance.services.profile import Profile
+
+SERVICE_CHANGED = "station.service_changed.v1"
+
+_log = logging.getLogger(__name__)
+
+
+class RosterSource:
+    """The roster in force, verified anew whenever the document changed.
+
+    Args:
+        outbox: holds the newest signed document.
+        keys: returns the agency's signature keys in force.
+        station: our id.
+    """
+
+    def __init__(self, outbox: Outbox, keys: Callable[[], KeySet], station: str) -> None:
+        self._outbox = outbox
+        self._keys = keys
+        self._station = station
+        self._opened: tuple[str | None, KeySet | None] = None, None
+        self._roster: SignedRoster | None = None
+
+    def __call__(self) -> SignedRoster | None:
+        """Return it; None where there is none that holds."""
+        now = self._outbox.document("roster"), self._keys()
+        if now != self._opened:
+            self._opened, self._roster = now, self._open(*now)
+        return self._roster
+
+    def _open(self, jws: str | None, keys: KeySet) -> SignedRoster | None:
+        if not jws:
+            return None
+        try:
+            document = Document.open(jws, keys, "roster", self._station)
+            return SignedRoster(Roster.from_document(document), document.issued_at, document.expires_at)
+        except VerificationError as error:
+            _log.error("%s: the stored roster is not used: %s", error.code, error)
+            return None
+
+
+class ServiceSource:
+    """The active service, by the newest profile of its id.
+
+    Args:
+        service_id: of the settings.
+        outbox: holds the newest signed document.
+        keys: returns the agency's signature keys in force.
+        station: our id.
+
+    Raises:
+        ConfigError: nobody knows a service of that id.
+    """
+
+    def __init__(self, service_id: str, outbox: Outbox, keys: Callable[[], KeySet], station: str) -> None:
+        self._id, self._outbox, self._keys, self._station = service_id, outbox, keys, station
+        self._software = _software(service_id)
+        self._opened: tuple[str | None, KeySet | None] = None, None
+        self._catalogue = self._software
+        self.active = self._newest()
+
+    def look(self) -> bool:
+        """Take up what the agency sent since the last look; say whether the active service is another one now."""
+        newest = self._newest()
+        is_another = newest.sha256 != self.active.sha256
+        self.active = newest
+        return is_another
+
+    def is_outdated(self) -> bool:
+        """Say whether something came since the last look. Raises StoreError."""
+        return self._held() != self._opened
+
+    def _held(self) -> tuple[str | None, KeySet]:
+        return self._outbox.document("services"), self._keys()
+
+    def _newest(self) -> Profile:
+        now = self._held()
+        if now != self._opened:
+            self._opened, self._catalogue = now, self._open(*now)
+        profiles = self._catalogue.profiles
+        if self._id not in profiles:
+            raise ConfigError([f"[service] id: no service {self._id!r}; there is {', '.join(sorted(profiles))}"])
+        return profiles[self._id]
+
+    def _open(self, jws: str | None, keys: KeySet) -> Catalogue:
+        if not jws:
+            return self._software
+        try:
+            document = Document.open(jws, keys, "services", self._station)
+            SERVICES.check(document.body)
+            return self._software.with_document(document.body)
+        except VerificationError as error:
+            _log.error("%s: the stored services are not used: %s", error.code, error)
+            return self._software
+
+
+class ServiceChanges:
+    """Signs that the station serves by another profile than before, also where it changed while nobody ran.
+
+    Args:
+        outbox: takes the event, and knows what the station last said of itself.
+        writer: signs it.
+        clock: the time of the event.
+    """
+
+    def __init__(self, outbox: Outbox, writer: EventWriter, clock: Clock) -> None:
+        self._outbox, self._writer, self._clock = outbox, writer, clock
+        self._served: dict[str, Any] | None = None
+
+    def note(self, active: Profile) -> None:
+        """Sign where ``active`` is another one. Raises StoreError."""
+        self._served = self._served or (self._outbox.said() or {}).get("service")
+        service = {"id": active.id, "version": active.version, "sha256": active.sha256}
+        if self._served not in (None, service):
+            at = self._clock.now()
+            data = {"clock": at.as_data(), "service": service}
+            self._outbox.append(lambda position: self._writer.station(position, SERVICE_CHANGED, at.time, data))
+        self._served = service
+
+
+def may_read(profile: Profile) -> list[Field]:
+    """Return every field that a service reads of any card."""
+    names = [*profile.card.read, *(profile.second.read if profile.second else ())]
+    return [field for field in Field if field.symbol in names]
+
+
+def _software(service_id: str) -> Catalogue:
+    """Return the profiles of the software; those for demonstrations only where one is asked for."""
+    known = Catalogue.of_software()
+    if not service_id.startswith("demo."):
+        return known
+    folder = files("appliance.simulate")
+    demonstrations = [parse(one.read_bytes(), one.name) for one in folder.iterdir() if one.name.endswith(".toml")]
+    return Catalogue({**known.profiles, **{one.id: one for one in demonstrations}})
