@@ -5,14 +5,17 @@ A joint exists only where a test uses its simulator, and one contract suite runs
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
 from appliance.events.chain import Position
+from appliance.events.roster import SignedRoster
+from appliance.events.writer import EventWriter
 from appliance.panel.screens import Button, Screen
+from appliance.services.profile import Profile
 
 Tell: TypeAlias = Callable[[Record | None], None]
 
@@ -189,3 +192,49 @@ class Outbox(Protocol):
 
     def day_salt(self, day: str) -> bytes:
         """Return the secret of ``day`` (YYYY-MM-DD), 32 bytes. Raises StoreError."""
+
+
+@dataclass
+class OfficerSession:
+    """Who of the officers is at work here; forgotten when the process ends.
+
+    Args:
+        handle: of the officer, as events have it; None for nobody.
+        source: the roster that the handle is of.
+        seen_s: when the officer last did something, seconds since boot.
+    """
+
+    handle: str | None = None
+    source: str = ""
+    seen_s: float = 0.0
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class World:
+    """The joints of the flow, built in ``run.wiring``.
+
+    Args:
+        reader: the card reader.
+        panel: screen, lights, buzzer, buttons.
+        clock: the time and its quality.
+        outbox: the durable queue.
+        writer: seals and signs.
+        roster: returns the roster in force, None where there is none.
+        denylist: likewise, the people whom the agency stopped.
+        vouching: returns the service by which officers vouch, None where there is none.
+        session: who of the officers is at work.
+    """
+
+    reader: CardReader
+    panel: Panel
+    clock: Clock
+    outbox: Outbox
+    writer: EventWriter
+    roster: Callable[[], SignedRoster | None]
+    denylist: Callable[[], SignedRoster | None] = _nothing
+    vouching: Callable[[], Profile | None] = _nothing
+    session: OfficerSession = field(default_factory=OfficerSession)

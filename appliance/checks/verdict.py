@@ -22,6 +22,8 @@ class Verdict(Enum):
     ACCEPTED = "accepted"
     REFUSED = "refused"
     COULD_NOT_CHECK = "could_not_check"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,15 @@ class Decision:
         return f"{self.verdict.value}:{self.cause}"
 
 
-def decide(required: Iterable[str], checks: Mapping[str, Check]) -> Decision:
-    """Decide.
+def decide(required: Iterable[str], checks: Mapping[str, Check], is_cancelled: bool = False) -> Decision:
+    """Decide; whoever withdrew is neither accepted nor refused.
 
     A fail of any required check refuses; else a required check that could not be made leaves it open; only when
     every required check passed is the visit accepted. A required check that is absent could not be made.
     """
     level = _level(checks)
+    if is_cancelled:
+        return Decision(Verdict.CANCELLED, level)
     results = {name: checks[name].result if name in checks else Result.COULD_NOT_CHECK for name in required}
     for name, result in results.items():
         if result is Result.FAIL:

@@ -101,11 +101,11 @@ def _row(profile: "Profile") -> tuple[str, ...]:
 
 
 def _cards(profile: "Profile") -> Iterator[str]:
-    if not profile.subject.without_card:
+    if profile.vouch is None:
         yield "person" if profile.second is None else "guardian"
     if profile.second is not None:
         yield profile.second.role.value
-    if profile.approve is not None or profile.subject.without_card:
+    if profile.approve or profile.vouch:
         yield "officer"
 
 
@@ -151,7 +151,7 @@ def _facts(profile: "Profile") -> Iterator[str]:
 
 def _subjects(profile: "Profile") -> str:
     subject = profile.subject
-    if subject.without_card:
+    if profile.vouch is not None:
         return "the officer who vouches; of the person vouched for nothing is read"
     ages = "" if (subject.min_age, subject.max_age) == (0, 150) else f", {subject.min_age} to {subject.max_age} years"
     sex = "" if subject.sex.value == "any" else f", {subject.sex.value}"

@@ -31,6 +31,7 @@ PATTERNS: dict[Tone, tuple[Note, ...]] = {
     Tone.REFUSED: (Note(330, 0.40), Note(0, 0.15), Note(330, 0.40)),
     Tone.ATTENTION: (Note(880, 0.12), Note(0, 0.08), Note(880, 0.12), Note(0, 0.08), Note(880, 0.12)),
     Tone.AGAIN: (Note(1320, 0.03), Note(0, 0.07), Note(1320, 0.03)),
+    Tone.DUTY: (Note(660, 0.10), Note(990, 0.15)),
     Tone.ERROR: (Note(440, 0.20), Note(330, 0.20), Note(220, 0.40)),
 }
 

@@ -78,7 +78,7 @@ class Inbox:
 
     def _check_body(self, document: Document) -> None:
         """Refuse a document that the station could not use. Raises VerificationError."""
-        if document.kind == "roster":
+        if document.kind in ("roster", "denylist"):
             Roster.from_document(document)
         if document.kind == "services":
             SERVICES.check(document.body)

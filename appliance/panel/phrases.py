@@ -10,16 +10,19 @@ Example::
     # Text(first="อยู่ในรายชื่อ", second="ณ 22 พ.ย. 69", header="เข้า 07:42", reference="#1042")
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from appliance.panel.screens import Screen, State
-from appliance.panel.words import DIRECTIONS, row_of
+from appliance.panel.screens import Label, Screen, State
+from appliance.panel.words import DIRECTIONS, ROLES, row_of
 
 _THAI_MONTHS = ["ม.ค.", "ก.พ.", "มี.ค.", "เม.ย.", "พ.ค.", "มิ.ย.", "ก.ค.", "ส.ค.", "ก.ย.", "ต.ค.", "พ.ย.", "ธ.ค."]
 _ENGLISH_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_RECORDED = {"th": "บันทึกแล้ว", "en": "Recorded"}
 _UNKNOWN = {"th": "ไม่ทราบวันที่", "en": "unknown date"}
 _BUDDHIST_ERA_YEARS = 543
+_SIDE_BY_SIDE = 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Text:
         reference: ``#`` and digits; may be drawn very small.
         code: the error code, or the clock when idle.
         chosen: which of the parts of ``second`` is chosen, from 0, or None.
+        rows: what each button stands for, one a line over the whole picture; nothing else is drawn then.
     """
 
     first: str
@@ -41,6 +45,7 @@ class Text:
     reference: str = ""
     code: str = ""
     chosen: int | None = None
+    rows: tuple[str, ...] = ()
 
 
 def short_date(as_of: str | None, language: str) -> str:
@@ -54,10 +59,10 @@ def short_date(as_of: str | None, language: str) -> str:
     return f"{day.day} {_THAI_MONTHS[day.month - 1]} {(day.year + _BUDDHIST_ERA_YEARS) % 100:02d}"
 
 
-def direction(choice: str | None, language: str) -> str:
-    """Return the word for a choice, or nothing where none was made."""
-    word = DIRECTIONS.get(choice or "")
-    return "" if word is None else word.en if language == "en" else word.th
+def direction(choice: str | None, language: str, labels: Sequence[Label] = ()) -> str:
+    """Return the words for a choice: of the service's labels, else of those known here; nothing where none was made."""
+    known = {label.word: label for label in (*DIRECTIONS, *ROLES, *labels)}
+    return known[choice].text(language) if choice in known else ""
 
 
 def text_of(screen: Screen, now: datetime, language: str) -> Text:
@@ -69,17 +74,38 @@ def text_of(screen: Screen, now: datetime, language: str) -> Text:
         language: ``th`` or ``en``.
     """
     row = row_of(screen.state)
+    language = "en" if language == "en" else "th"
     first, second = row.lines(language)
     if screen.state is State.IDLE:
-        chosen = {"in": 0, "out": 1}.get(screen.choice or "")
-        return Text(first, second, code=f"{now:%H:%M}", chosen=chosen)
+        return _idle(screen, first, f"{now:%H:%M}", language)
+    if screen.state is State.CHOOSE:
+        return Text(first, "", rows=tuple(_buttons(screen.labels, language)))
     time = f"{screen.at:%H:%M}" if screen.at else ""
-    way = direction(screen.choice, language)
+    way = direction(screen.choice, language, screen.labels)
     as_of = short_date(screen.as_of, language)
+    number = screen.reference.lstrip("0") or "0"
     return Text(
         first,
-        second.format(as_of=as_of, choice=way, time=time or "-").strip(),
+        second.format(
+            as_of=as_of, choice=way, recorded=way or _RECORDED[language], number=number, time=time or "-"
+        ).strip(),
         header="" if "{time}" in second else f"{way if row.has_direction else ''} {time}".strip(),
-        reference=f"#{screen.reference.lstrip('0') or '0'}" if screen.reference else "",
+        reference=f"#{number}" if screen.reference and "{number}" not in second else "",
         code=screen.code,
     )
+
+
+def _idle(screen: Screen, first: str, clock: str, language: str) -> Text:
+    """Return the words of the idle screen: what the buttons choose beforehand, or what the service is called."""
+    if screen.title is not None and not screen.choice:
+        return Text(first, screen.title.text(language), code=clock)
+    labels = screen.labels or DIRECTIONS
+    words = [label.word for label in labels]
+    chosen = words.index(screen.choice) if screen.choice in words else None
+    if len(labels) > _SIDE_BY_SIDE:
+        return Text(first, direction(screen.choice, language, labels), code=clock)
+    return Text(first, "|".join(_buttons(labels, language)), code=clock, chosen=chosen)
+
+
+def _buttons(labels: Sequence[Label], language: str) -> Iterator[str]:
+    return (f"{button} {label.text(language)}" for button, label in zip("ABC", labels, strict=False))

@@ -32,6 +32,7 @@ _LINES_LEFT = SIZE_PX + 4
 _HEADER_BASE, _FIRST_BASE, _SECOND_BASE = 14, 34, 58  # ink reaches 20 up and 6 down at 16 px, 14 up at 14 px
 _FIRST_BASE_ALONE = 28
 _GAP_PX = 4
+_ROW_PX, _ROW_BASE, _ROW_LEFT = 21, 16, 22
 
 
 def render(screen: Screen, now: datetime, language: str = "th") -> Image.Image:
@@ -51,6 +52,9 @@ def render(screen: Screen, now: datetime, language: str = "th") -> Image.Image:
     image = Image.new("1", (WIDTH, HEIGHT), _OFF)
     draw = ImageDraw.Draw(image)
     text = text_of(screen, now, language)
+    if text.rows:
+        _draw_rows(draw, text.rows)
+        return image
     shift = now.minute % 3 if screen.state is State.IDLE else 0
     draw_symbol(draw, row_of(screen.state).symbol, shift, 0)
     has_header = bool(text.header or text.code or text.reference)
@@ -87,6 +91,17 @@ def _draw_second(draw: ImageDraw.ImageDraw, words: str, reference: str) -> None:
     draw_digits(draw, _RIGHT - width, _SECOND_BASE, reference)
     line = fit(words, _RIGHT - width - _GAP_PX if reference else _RIGHT)
     line.draw(draw, 0 if reference else (WIDTH - line.width) // 2, _SECOND_BASE)
+
+
+def _draw_rows(draw: ImageDraw.ImageDraw, rows: tuple[str, ...]) -> None:
+    """Draw what each button stands for, a line each; the letter dark on light, as on the button beside it."""
+    for number, row in enumerate(rows):
+        letter, _, words = row.partition(" ")
+        top = number * _ROW_PX
+        draw.rounded_rectangle((0, top + 1, _ROW_LEFT - _GAP_PX - 1, top + _ROW_PX - 2), 3, fill=_ON)
+        name = fit(letter, _ROW_LEFT, (SMALL_PX,))
+        name.draw(draw, (_ROW_LEFT - _GAP_PX - name.width) // 2, top + _ROW_BASE, fill=_OFF)
+        fit(words, _RIGHT - _ROW_LEFT, (SMALL_PX,)).draw(draw, _ROW_LEFT, top + _ROW_BASE)
 
 
 def _draw_labels(draw: ImageDraw.ImageDraw, text: Text, shift: int) -> None:

@@ -21,20 +21,55 @@ class State(Enum):
 
     STARTING = "starting"
     IDLE = "idle"
+    OFFICER_FIRST = "officer_first"
     READING = "reading"
+    CHOOSE = "choose"
+    SECOND_CARD = "second_card"
     ACCEPTED = "accepted"
+    RECORDED = "recorded"
+    REGISTRY_NORMAL = "registry_normal"
     ALREADY_RECORDED = "already_recorded"
     NOT_ON_ROSTER = "not_on_roster"
     EXPIRED = "expired"
+    DATA_DISAGREE = "data_disagree"
+    CONDITIONS_NOT_MET = "conditions_not_met"
+    SAME_PERSON = "same_person"
+    ON_DENYLIST = "on_denylist"
+    REGISTRY_NOT_NORMAL = "registry_not_normal"
     BAD_NUMBER = "bad_number"
     NOT_A_THAI_CARD = "not_a_thai_card"
     COULD_NOT_CHECK = "could_not_check"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    CANCELLED = "cancelled"
     UNREADABLE = "unreadable"
     REMOVE_CARD = "remove_card"
+    SIGNED_ON = "signed_on"
+    SIGNED_OFF = "signed_off"
+    VOUCHED = "vouched"
+    CAP_REACHED = "cap_reached"
     NO_READER = "no_reader"
     CANNOT_STORE = "cannot_store"
     NOT_ENROLLED = "not_enrolled"
     BAD_CONFIG = "bad_config"
+
+
+@dataclass(frozen=True)
+class Label:
+    """A word in both languages.
+
+    Args:
+        word: as events have it, such as ``in``.
+        th: as the panel shows it in Thai.
+        en: in English.
+    """
+
+    word: str
+    th: str
+    en: str
+
+    def text(self, language: str) -> str:
+        """Return it in ``language``, ``th`` or ``en``."""
+        return self.en if language == "en" else self.th
 
 
 @dataclass(frozen=True)
@@ -44,7 +79,9 @@ class Screen:
     Args:
         state: which row of the table.
         at: when it happened, in Thai local time; for ALREADY_RECORDED the time of the first record.
-        choice: ``in`` or ``out`` where the service asks for it; on IDLE the direction that a button chose.
+        choice: what was chosen, such as ``in``; on IDLE what was chosen before the card; on SECOND_CARD whose it is.
+        labels: what the buttons A, B and C stand for, in this order.
+        title: what the service is called, on IDLE.
         as_of: the date of the roster, YYYY-MM-DD, where a claim rests on one.
         reference: the sequence number of the stored event; a screen without it never sounds the stored tone.
         code: the stable code of the error, such as ``C02``.
@@ -58,3 +95,5 @@ class Screen:
     reference: str = ""
     code: str = ""
     is_repeated: bool = False
+    labels: tuple[Label, ...] = ()
+    title: Label | None = None

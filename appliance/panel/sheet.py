@@ -9,10 +9,15 @@ from datetime import datetime, timedelta, timezone
 from PIL import Image
 
 from appliance.panel.render import HEIGHT, WIDTH, render
-from appliance.panel.screens import Screen, State
+from appliance.panel.screens import Label, Screen, State
 
 NOW = datetime(2026, 11, 23, 7, 42, tzinfo=timezone(timedelta(hours=7)))
 _STORED = Screen(State.ACCEPTED, at=NOW, reference="1042")
+_CHOICES = (
+    Label("outpatient", "ผู้ป่วยนอก", "OPD"),
+    Label("dental", "ทันตกรรม", "Dental"),
+    Label("follow_up", "นัดติดตาม", "Follow-up"),
+)
 _CODES = {
     State.UNREADABLE: "C02",
     State.NO_READER: "R01",
@@ -20,8 +25,20 @@ _CODES = {
     State.BAD_CONFIG: "F00",
 }
 _IS_STORED = (
+    State.REGISTRY_NORMAL,
     State.NOT_ON_ROSTER,
     State.EXPIRED,
+    State.DATA_DISAGREE,
+    State.CONDITIONS_NOT_MET,
+    State.SAME_PERSON,
+    State.ON_DENYLIST,
+    State.REGISTRY_NOT_NORMAL,
+    State.OUTCOME_UNKNOWN,
+    State.CANCELLED,
+    State.SIGNED_ON,
+    State.SIGNED_OFF,
+    State.VOUCHED,
+    State.CAP_REACHED,
     State.BAD_NUMBER,
     State.NOT_A_THAI_CARD,
     State.COULD_NOT_CHECK,
@@ -32,10 +49,15 @@ _GROUND, _BEZEL, _LIT = (255, 255, 255), (12, 16, 24), (150, 220, 255)
 
 def example(state: State) -> Screen:
     """Return a screen of ``state`` as the flow would make it."""
-    if state is State.ACCEPTED:
-        return replace(_STORED, choice="in", as_of="2026-11-22")
-    if state is State.ALREADY_RECORDED:
-        return Screen(state, at=NOW - timedelta(minutes=11), choice="in")
+    special = {
+        State.ACCEPTED: replace(_STORED, choice="in", as_of="2026-11-22"),
+        State.ALREADY_RECORDED: Screen(state, at=NOW - timedelta(minutes=11), choice="in"),
+        State.CHOOSE: Screen(state, labels=_CHOICES),
+        State.SECOND_CARD: Screen(state, choice="child"),
+        State.RECORDED: replace(_STORED, state=state, choice=_CHOICES[0].word, labels=_CHOICES),
+    }
+    if state in special:
+        return special[state]
     if state in _IS_STORED:
         return replace(_STORED, state=state, code=_CODES.get(state, ""))
     return Screen(state, code=_CODES.get(state, ""))

@@ -109,6 +109,27 @@ def _key(pen: _Pen) -> None:
     pen.box((30, 20), (34, 28))
 
 
+def _buttons(pen: _Pen) -> None:
+    pen.frame((0, 7), (35, 28), 3, 8)
+    for left in (6, 15, 24):
+        pen.disc((left, 15), (left + 5, 20))
+
+
+def _two_cards(pen: _Pen) -> None:
+    _chip_card(pen, 0)
+    pen.box((0, 12), (29, 35), fill=_OFF)
+    pen.frame((0, 15), (28, 34), 2, 3)
+    pen.box((5, 21), (11, 27))
+    pen.box((16, 22), (24, 23))
+    pen.box((16, 26), (21, 27))
+
+
+def _person(pen: _Pen) -> None:
+    pen.disc((10, 0), (25, 15))
+    pen.disc((2, 18), (33, 49))
+    pen.box((0, 36), (35, 50), fill=_OFF)
+
+
 def _gear(pen: _Pen) -> None:
     pen.box((14, 0), (21, 35))
     pen.box((0, 14), (35, 21))
@@ -129,5 +150,8 @@ _SIGNS: dict[Symbol, Callable[[_Pen], None]] = {
     Symbol.NO_READER: _no_reader,
     Symbol.STOP: _stop,
     Symbol.KEY: _key,
+    Symbol.BUTTONS: _buttons,
+    Symbol.TWO_CARDS: _two_cards,
+    Symbol.PERSON: _person,
     Symbol.GEAR: _gear,
 }

@@ -9,13 +9,14 @@ The rules of honesty (``docs``: contract 5) that this table keeps, and that ``te
 * A tone that means *stored* needs the sequence number of what was stored: see ``tone_of``.
 * Nothing is said by colour alone: states of different lights have different symbols.
 
-The second line may hold ``{as_of}``, ``{choice}`` and ``{time}``; ``phrases.py`` fills them in.
+The second line may hold ``{as_of}``, ``{choice}``, ``{recorded}`` (the choice, or that it was recorded), ``{number}``
+(to be written down) and ``{time}``; ``phrases.py`` fills them in.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
-from appliance.panel.screens import Screen, State
+from appliance.panel.screens import Label, Screen, State
 
 
 class Light(Enum):
@@ -35,6 +36,7 @@ class Tone(Enum):
     REFUSED = "refused"  # recorded, a check failed: two long and low
     ATTENTION = "attention"  # recorded, a check could not be made: three
     AGAIN = "again"  # recorded earlier, nothing new stored: two very short clicks
+    DUTY = "duty"  # recorded: an officer begins or ends work: rising
     ERROR = "error"  # nothing was stored: falling
 
 
@@ -51,6 +53,9 @@ class Symbol(Enum):
     NO_READER = "no_reader"
     STOP = "stop"
     KEY = "key"
+    BUTTONS = "buttons"
+    TWO_CARDS = "two_cards"
+    PERSON = "person"
     GEAR = "gear"
 
 
@@ -61,6 +66,7 @@ class Level(Enum):
     L0 = "L0"
     L1 = "L1"
     L2 = "L2"
+    L3 = "L3"
 
 
 @dataclass(frozen=True)
@@ -101,15 +107,22 @@ class Row:
 L0 = Claim("อ่านบัตรไม่ได้", "Cannot read")
 L1 = Claim("อ่านบัตรได้", "Card read")
 L2 = Claim("อยู่ในรายชื่อ", "On the list")
-CLAIMS = {Level.L0: L0, Level.L1: L1, Level.L2: L2}
+L3 = Claim("ทะเบียนตอบ: ปกติ", "Registry: normal")
+CLAIMS = {Level.L0: L0, Level.L1: L1, Level.L2: L2, Level.L3: L3}
 
-DIRECTIONS = {"in": Claim("เข้า", "In"), "out": Claim("ออก", "Out")}
+DIRECTIONS = (Label("in", "เข้า", "In"), Label("out", "ออก", "Out"))
+ROLES = (Label("child", "เด็ก", "the child's"), Label("guardian", "ผู้ปกครอง", "the guardian's"))
 
 ROWS: dict[State, Row] = {
     State.STARTING: Row(Level.NONE, ("กำลังเริ่ม", "รอสักครู่"), ("Starting", "Please wait"), Symbol.HOURGLASS),
     State.IDLE: Row(Level.NONE, ("เสียบบัตร", "A เข้า|B ออก"), ("Insert card", "A In|B Out"), Symbol.CARD_IN),
+    State.OFFICER_FIRST: Row(Level.NONE, ("เจ้าหน้าที่", "เสียบบัตรก่อน"), ("Officer", "Insert card first"), Symbol.CARD_IN),
     State.READING: Row(
         Level.NONE, ("กำลังอ่าน", "อย่าเพิ่งดึงบัตร"), ("Reading", "Leave the card"), Symbol.HOURGLASS, has_direction=True
+    ),
+    State.CHOOSE: Row(Level.NONE, ("เลือก", "A B C"), ("Choose", "A B C"), Symbol.BUTTONS),
+    State.SECOND_CARD: Row(
+        Level.NONE, ("เปลี่ยนบัตร", "เสียบบัตร{choice}"), ("Next card", "Insert {choice}"), Symbol.TWO_CARDS
     ),
     State.ACCEPTED: Row(
         Level.L2,
@@ -119,6 +132,10 @@ ROWS: dict[State, Row] = {
         Light.GREEN,
         Tone.STORED,
         has_direction=True,
+    ),
+    State.RECORDED: Row(Level.L1, (L1.th, "{recorded}"), (L1.en, "{recorded}"), Symbol.TICK, Light.GREEN, Tone.STORED),
+    State.REGISTRY_NORMAL: Row(
+        Level.L3, ("ทะเบียนตอบ:", "ปกติ"), ("Registry:", "normal"), Symbol.TICK, Light.GREEN, Tone.STORED
     ),
     State.ALREADY_RECORDED: Row(
         Level.NONE,
@@ -139,6 +156,21 @@ ROWS: dict[State, Row] = {
     State.EXPIRED: Row(
         Level.L1, (L1.th, "บัตรหมดอายุ"), (L1.en, "Card has expired"), Symbol.CROSS, Light.RED, Tone.REFUSED
     ),
+    State.DATA_DISAGREE: Row(
+        Level.L1, (L1.th, "ข้อมูลบัตรขัดกัน"), (L1.en, "Data disagree"), Symbol.CROSS, Light.RED, Tone.REFUSED
+    ),
+    State.CONDITIONS_NOT_MET: Row(
+        Level.L1, (L1.th, "ไม่ตรงเงื่อนไข"), (L1.en, "Conditions not met"), Symbol.CROSS, Light.RED, Tone.REFUSED
+    ),
+    State.SAME_PERSON: Row(
+        Level.L1, (L1.th, "ต้องเป็นคนละคน"), (L1.en, "Same person twice"), Symbol.CROSS, Light.RED, Tone.REFUSED
+    ),
+    State.ON_DENYLIST: Row(
+        Level.L1, (L1.th, "อยู่ในรายการระงับ"), (L1.en, "On the stop list"), Symbol.CROSS, Light.RED, Tone.REFUSED
+    ),
+    State.REGISTRY_NOT_NORMAL: Row(
+        Level.L1, (L1.th, "ทะเบียนตอบ: ไม่ปกติ"), (L1.en, "Registry: not normal"), Symbol.CROSS, Light.RED, Tone.REFUSED
+    ),
     State.BAD_NUMBER: Row(
         Level.L0, (L0.th, "เลขบัตรไม่ถูกต้อง"), (L0.en, "Number is wrong"), Symbol.CROSS, Light.RED, Tone.REFUSED
     ),
@@ -153,8 +185,40 @@ ROWS: dict[State, Row] = {
         Light.AMBER,
         Tone.ATTENTION,
     ),
+    State.OUTCOME_UNKNOWN: Row(
+        Level.L1, (L1.th, "ยังไม่ทราบผล"), (L1.en, "Result unknown"), Symbol.EXCLAMATION, Light.AMBER, Tone.ATTENTION
+    ),
+    State.CANCELLED: Row(
+        Level.NONE, ("ยกเลิกแล้ว", "ไม่มีการบันทึกข้อมูล"), ("Cancelled", "No data kept"), Symbol.CARD_OUT, tone=Tone.AGAIN
+    ),
     State.UNREADABLE: Row(
         Level.L0, (L0.th, "ลองใหม่"), (L0.en, "Try again"), Symbol.EXCLAMATION, Light.AMBER, Tone.ATTENTION
+    ),
+    State.SIGNED_ON: Row(
+        Level.NONE,
+        ("เริ่มงานแล้ว", "A เลิก|B รับรอง"),
+        ("On duty", "A Off|B Vouch"),
+        Symbol.PERSON,
+        tone=Tone.DUTY,
+    ),
+    State.SIGNED_OFF: Row(
+        Level.NONE, ("เลิกงานแล้ว", "ดึงบัตรออก"), ("Off duty", "Take it out"), Symbol.CARD_OUT, tone=Tone.DUTY
+    ),
+    State.VOUCHED: Row(
+        Level.NONE,
+        ("รับรองแล้ว", "เลขที่ {number}"),
+        ("Vouched", "No. {number}"),
+        Symbol.TICK,
+        Light.GREEN,
+        Tone.STORED,
+    ),
+    State.CAP_REACHED: Row(
+        Level.NONE,
+        ("รับรองครบแล้ว", "วันนี้เต็มจำนวน"),
+        ("Not vouched", "Limit of today"),
+        Symbol.CROSS,
+        Light.RED,
+        Tone.REFUSED,
     ),
     State.REMOVE_CARD: Row(Level.NONE, ("ดึงบัตรออก", "ขอบคุณ"), ("Remove card", "Thank you"), Symbol.CARD_OUT),
     State.NO_READER: Row(Level.NONE, ("ใช้งานไม่ได้", "ไม่พบเครื่องอ่าน"), ("Not ready", "No reader found"), Symbol.NO_READER),
@@ -169,7 +233,7 @@ ROWS: dict[State, Row] = {
     State.BAD_CONFIG: Row(Level.NONE, ("ใช้งานไม่ได้", "ตั้งค่าไม่ถูกต้อง"), ("Not ready", "Settings wrong"), Symbol.GEAR),
 }
 
-_NEEDS_REFERENCE = (Tone.STORED, Tone.REFUSED, Tone.ATTENTION)
+_NEEDS_REFERENCE = (Tone.STORED, Tone.REFUSED, Tone.ATTENTION, Tone.DUTY)
 
 
 def row_of(state: State) -> Row:

@@ -22,6 +22,7 @@ from appliance.services.catalogue import Catalogue
 from appliance.services.loading import parse
 from appliance.services.profile import Profile
 
+VOUCHING = "common.vouch"
 SERVICE_CHANGED = "station.service_changed.v1"
 
 _log = logging.getLogger(__name__)
@@ -34,10 +35,11 @@ class RosterSource:
         outbox: holds the newest signed document.
         keys: returns the agency's signature keys in force.
         station: our id.
+        kind: ``roster``, or ``denylist`` for the people whom the agency stopped.
     """
 
-    def __init__(self, outbox: Outbox, keys: Callable[[], KeySet], station: str) -> None:
-        self._outbox = outbox
+    def __init__(self, outbox: Outbox, keys: Callable[[], KeySet], station: str, kind: str = "roster") -> None:
+        self._outbox, self._kind = outbox, kind
         self._keys = keys
         self._station = station
         self._opened: tuple[str | None, KeySet | None] = None, None
@@ -45,7 +47,7 @@ class RosterSource:
 
     def __call__(self) -> SignedRoster | None:
         """Return it; None where there is none that holds."""
-        now = self._outbox.document("roster"), self._keys()
+        now = self._outbox.document(self._kind), self._keys()
         if now != self._opened:
             self._opened, self._roster = now, self._open(*now)
         return self._roster
@@ -54,10 +56,10 @@ class RosterSource:
         if not jws:
             return None
         try:
-            document = Document.open(jws, keys, "roster", self._station)
+            document = Document.open(jws, keys, self._kind, self._station)
             return SignedRoster(Roster.from_document(document), document.issued_at, document.expires_at)
         except VerificationError as error:
-            _log.error("%s: the stored roster is not used: %s", error.code, error)
+            _log.error("%s: the stored %s is not used: %s", error.code, self._kind, error)
             return None
 
 
@@ -87,6 +89,10 @@ class ServiceSource:
         is_another = newest.sha256 != self.active.sha256
         self.active = newest
         return is_another
+
+    def vouching(self) -> Profile | None:
+        """Return the service by which officers vouch; None where the agency has none."""
+        return self._catalogue.profiles.get(VOUCHING)
 
     def is_outdated(self) -> bool:
         """Say whether something came since the last look. Raises StoreError."""

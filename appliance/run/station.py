@@ -27,6 +27,7 @@ from appliance.errors import (
     StoreError,
 )
 from appliance.flow import serve
+from appliance.officers import sign_off_idle
 from appliance.outbox.reserve import Reserve, shortage
 from appliance.panel.screens import Button, Screen, State
 from appliance.ports import Panel
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from appliance.run.wiring import Parts
 
 SAY_EVERY_S = 60.0
+_NO_CARD_IS_IN = (State.IDLE, State.OFFICER_FIRST)
 RETRY_S = (0.5, 1.0, 2.0)
 
 _log = logging.getLogger(__name__)
@@ -188,8 +190,9 @@ class Station:
         if self._parts.timekeeper is not None:
             self._parts.timekeeper.look()
         self._say("ok")
-        if self._panel.last is not None and self._panel.last.state is State.IDLE:  # no card is in
+        if self._panel.last is not None and self._panel.last.state in _NO_CARD_IS_IN:
             self._sweep.turn()
+            sign_off_idle(self._world)
             return not (self._stop.is_set or self._parts.services.is_outdated())
         return not self._stop.is_set
 

@@ -15,7 +15,6 @@ from appliance.events.agency_keys import AgencyKeys
 from appliance.events.cloud_event import Origin
 from appliance.events.schema import EVENT
 from appliance.events.writer import EventWriter
-from appliance.flow import World
 from appliance.hardware.clock import SystemClock
 from appliance.hardware.gpio import GpioSignals
 from appliance.hardware.oled import Oled
@@ -23,7 +22,7 @@ from appliance.hardware.steady_clock import SteadyClock
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.panel import fonts
 from appliance.papers import agency_keys, event_signer
-from appliance.ports import Clock
+from appliance.ports import Clock, World
 from appliance.run.documents import RosterSource, ServiceSource, may_read
 from appliance.run.live_keys import LiveKeys, LiveRecipients
 from appliance.run.nudge import Nudge
@@ -123,8 +122,11 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
     reader = WorkerReader(settings.reader.name, settings.reader.allow, may_read(services.active))
     steady = SteadyClock(clock, Floor(outbox))
     sealing = replace(writer, recipients=LiveRecipients(live))
-    roster = RosterSource(outbox, lambda: live.now().signatures, settings.station.id)
-    world = World(reader, panel, steady, outbox, sealing, roster)
+    roster, denylist = (
+        RosterSource(outbox, lambda: live.now().signatures, settings.station.id, kind)
+        for kind in ("roster", "denylist")
+    )
+    world = World(reader, panel, steady, outbox, sealing, roster, denylist, services.vouching)
     timekeeper = Timekeeper(steady, outbox, writer)
     return Parts(world, services, outbox, panel, reader, settings.outbox.max_age_days, timekeeper)
 

@@ -66,7 +66,6 @@ class Subject:
     min_age: Annotated[int, Key("Youngest age.", Whole(0, 120), unit="complete years")] = 0
     max_age: Annotated[int, Key("Oldest age.", Whole(0, 150), unit="complete years")] = 150
     sex: Annotated[Sex, Key("Sex on the card.", Choice(Sex))] = Sex.ANY
-    without_card: Annotated[bool, Key("The person has no card; the officer's own stands in.", Flag())] = False
     numbers: Annotated[tuple[str, ...], Key("Kinds of number.", Words(tuple(NUMBER_KINDS), "kinds", least=1))] = tuple(
         NUMBER_KINDS
     )
@@ -129,6 +128,13 @@ class Approve:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Vouch:
+    """The person has no card that can be read; an officer's own card stands in. That is counted and capped."""
+
+    per_officer_day: Annotated[int, Key("How many one officer may vouch for in a day.", Whole(1, 1000))]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """What is kept. The part in clear is the same for every service (event schema); all of a person is sealed."""
 
@@ -160,6 +166,7 @@ TABLES: dict[str, tuple[type, bool]] = {
     "online": (Online, True),
     "choices": (Choices, False),
     "approve": (Approve, True),
+    "vouch": (Vouch, True),
     "record": (Record, False),
     "retention": (Retention, False),
     "display": (Display, False),
@@ -193,6 +200,7 @@ class Profile:
     online: Online | None
     choices: Choices
     approve: Approve | None
+    vouch: Vouch | None
     record: Record
     retention: Retention
     display: Display

@@ -35,6 +35,7 @@ _TONES = {
     Tone.REFUSED.value: "refused: two long, low",
     Tone.ATTENTION.value: "attention: three",
     Tone.AGAIN.value: "already recorded: two clicks",
+    Tone.DUTY.value: "an officer begins or ends work: rising",
     Tone.ERROR.value: "not stored: falling",
 }
 

@@ -128,7 +128,7 @@ def test_a_tone_sounds_as_its_pattern(signals: GpioSignals, pins: MockFactory, t
     wait_until(lambda: sum(seconds for _, seconds in heard(pins)) >= whole_s)
     wait_until(lambda: pins.pin(BUZZER).frequency is None)
     beeps = [seconds for is_on, seconds in heard(pins) if is_on]
-    expected = {Tone.STORED: 1, Tone.REFUSED: 2, Tone.ATTENTION: 3, Tone.AGAIN: 2, Tone.ERROR: 1}
+    expected = {Tone.STORED: 1, Tone.REFUSED: 2, Tone.ATTENTION: 3, Tone.AGAIN: 2, Tone.DUTY: 1, Tone.ERROR: 1}
     assert len(beeps) == expected[tone]
     assert sum(beeps) == pytest.approx(sum(n.seconds for n in PATTERNS[tone] if n.hertz), abs=0.1)
 

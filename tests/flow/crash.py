@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from appliance.flow import World, serve
+from appliance.flow import serve
 from appliance.panel.screens import Screen
+from appliance.ports import World
 from tests.flow.stage import Stage
 
 CRASHED = 99

@@ -12,12 +12,13 @@ from appliance.events.roster import Roster, SignedRoster, roster_body
 from appliance.events.seal import generate_sealing_key, open_seal, public_sealing_key
 from appliance.events.sign import EVENT_TYPE, KeySet, Signer
 from appliance.events.writer import EventWriter
-from appliance.flow import World, serve
+from appliance.flow import serve
 from appliance.hardware.clock import SystemClock
 from appliance.outbox.row import Row
 from appliance.outbox.store import Outbox
 from appliance.outbox.verify import verify
 from appliance.panel.screens import Screen
+from appliance.ports import OfficerSession, World
 from appliance.run.slot_reader import SlotReader
 from appliance.services.loading import shipped
 from appliance.services.profile import Profile
@@ -27,14 +28,18 @@ from appliance.simulate.panel import RecordingPanel
 from appliance.simulate.persons import person
 from appliance.simulate.slot import InMemorySlot
 
-ATTENDANCE = next(profile for profile in shipped() if profile.id == "school.attendance")
+SERVICES = {profile.id: profile for profile in shipped()}
+ATTENDANCE, VOUCHING = SERVICES["school.attendance"], SERVICES["common.vouch"]
 MEMBERS = [person(serial).citizen_id for serial in (1, 2, 3)]
-ROSTER_BODY = roster_body("school-1", "2026-11-22", MEMBERS)
+OFFICERS = [person(serial).citizen_id for serial in (51, 52)]
+ROSTER_BODY = roster_body("school-1", "2026-11-22", MEMBERS, officers=OFFICERS)
 
 
-def signed_roster(expires_in: timedelta = timedelta(days=30), body: dict[str, Any] = ROSTER_BODY) -> SignedRoster:
+def signed_roster(
+    expires_in: timedelta = timedelta(days=30), body: dict[str, Any] = ROSTER_BODY, kind: str = "roster"
+) -> SignedRoster:
     now = datetime.now(UTC) - timedelta(days=1)
-    document = Document("roster", 42, now, datetime.now(UTC) + expires_in, ("*",), body)
+    document = Document(kind, 42, now, datetime.now(UTC) + expires_in, ("*",), body)
     return SignedRoster(Roster.from_document(document), document.issued_at, document.expires_at)
 
 
@@ -49,6 +54,9 @@ class Stage:
     folder: Path
     profile: Profile = ATTENDANCE
     roster: SignedRoster | None = field(default_factory=signed_roster)
+    denylist: SignedRoster | None = None
+    vouching: Profile = VOUCHING
+    session: OfficerSession = field(default_factory=OfficerSession)
     signer: Signer = field(default_factory=Signer.generate)
     document_signer: Signer = field(default_factory=Signer.generate)
     duty: dict[str, Any] = field(default_factory=generate_sealing_key)
@@ -66,7 +74,7 @@ class Stage:
         """What a new process begins with: the database, and nothing else."""
         self.outbox.close()
         self.outbox = Outbox.open(self.folder / "station.db")
-        card, self.slot = self.slot.card, InMemorySlot()
+        card, self.slot, self.session = self.slot.card, InMemorySlot(), OfficerSession()
         if card is not None:
             self.slot.insert(card)
 
@@ -79,6 +87,9 @@ class Stage:
             outbox=self.outbox,
             writer=EventWriter(Origin("obec", "bkk-001", "0.1.0"), self.signer, recipients),
             roster=lambda: self.roster,
+            denylist=lambda: self.denylist,
+            vouching=lambda: self.vouching,
+            session=self.session,
         )
 
     def visit(self, card: VirtualCard) -> Screen:

@@ -59,14 +59,21 @@ def test_the_claim_of_the_roster_never_stands_without_its_date() -> None:
 
 def test_green_only_for_recorded_red_only_for_a_fail_amber_only_for_not_checked() -> None:
     lit = {light: {state for state in State if light_of(example(state)) is light} for light in Light}
-    assert lit[Light.GREEN] == {State.ACCEPTED, State.ALREADY_RECORDED}
+    accepted = {State.ACCEPTED, State.RECORDED, State.REGISTRY_NORMAL}
+    assert lit[Light.GREEN] == accepted | {State.ALREADY_RECORDED, State.VOUCHED}
     assert lit[Light.RED] == {
         State.NOT_ON_ROSTER,
         State.EXPIRED,
+        State.DATA_DISAGREE,
+        State.CONDITIONS_NOT_MET,
+        State.SAME_PERSON,
+        State.ON_DENYLIST,
+        State.REGISTRY_NOT_NORMAL,
+        State.CAP_REACHED,
         State.BAD_NUMBER,
         State.NOT_A_THAI_CARD,
     }
-    assert lit[Light.AMBER] == {State.COULD_NOT_CHECK, State.UNREADABLE}
+    assert lit[Light.AMBER] == {State.COULD_NOT_CHECK, State.OUTCOME_UNKNOWN, State.UNREADABLE}
 
 
 def test_nothing_is_said_by_colour_alone() -> None:
@@ -77,7 +84,7 @@ def test_nothing_is_said_by_colour_alone() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_no_tone_means_stored_without_a_reference(state: State) -> None:
-    means_stored = {Tone.STORED, Tone.REFUSED, Tone.ATTENTION}
+    means_stored = {Tone.STORED, Tone.REFUSED, Tone.ATTENTION, Tone.DUTY}
     with_reference = tone_of(Screen(state, reference="1042"))
     without = tone_of(Screen(state))
     assert without not in means_stored
@@ -93,8 +100,10 @@ def test_the_tones_of_the_verdicts() -> None:
     assert {tone_of(example(state)) for state in (State.IDLE, State.READING, State.REMOVE_CARD)} == {Tone.SILENT}
 
 
-def test_only_the_accepted_visit_makes_the_stored_tone() -> None:
-    assert {state for state in State if tone_of(Screen(state, reference="1")) is Tone.STORED} == {State.ACCEPTED}
+def test_only_what_was_accepted_makes_the_stored_tone() -> None:
+    accepted = {State.ACCEPTED, State.RECORDED, State.REGISTRY_NORMAL}
+    stored = {state for state in State if tone_of(Screen(state, reference="1")) is Tone.STORED}
+    assert stored == accepted | {State.VOUCHED}
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,11 @@ from appliance.events.roster import SignedRoster
 from appliance.events.schema import EVENT
 from appliance.events.sign import Signer
 from appliance.events.writer import EventWriter
-from appliance.flow import World
 from appliance.hardware.clock import THAI_TIME
 from appliance.hardware.steady_clock import SteadyClock
 from appliance.outbox.delivery import Delivery
 from appliance.panel.screens import State
-from appliance.ports import Moment
+from appliance.ports import Moment, World
 from appliance.run.timekeeper import CLOCK_JUMPED, Floor, Timekeeper, released
 from appliance.simulate.card import ThaiCard
 from appliance.simulate.persons import person

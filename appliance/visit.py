@@ -1,0 +1,246 @@
+"""What is known of a visit: the cards that were read, what was checked, what was chosen.
+
+``examine`` reads one card and checks what the service wants checked of its holder. A visit has a second card where
+the service asks for one: then the checks are those of the subject, and ``applet`` and ``checksum`` must hold for both.
+
+Nothing of a visit outlives it. What the station remembers of a person is a memory-hard digest with a secret that
+changes every day.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.cards.dates import Precision
+from appliance.cards.record import Record
+from appliance.cards.thai_id import Field
+from appliance.checks import age, card_data, checksum, expiry, roster, subject
+from appliance.checks.result import PASS, Check, Result
+from appliance.errors import CardError, NotAThaiIdCard
+from appliance.events.roster import Scrypt, SignedRoster
+from appliance.ports import Attendance, Insertion, Moment, Tell, World
+from appliance.services.profile import Profile
+from appliance.services.vocabulary import NUMBER_KINDS, Role, Sex
+
+_SEVERITY = (Result.FAIL, Result.COULD_NOT_CHECK, Result.NOT_ASKED, Result.PASS)
+_BOTH_CARDS = ("applet", "checksum")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One card.
+
+    Args:
+        insertion: the card going in.
+        record: what it said; None where it could not be read.
+        checks: by name.
+        error: why it could not be read.
+        digest: how the station knows the person today; None where the card gave no number.
+        officer: the handle of the person in the roster's list of officers, or None.
+        at: when it was read.
+    """
+
+    insertion: Insertion
+    record: Record | None
+    checks: Mapping[str, Check]
+    error: CardError | None
+    digest: bytes | None
+    officer: str | None
+    at: Moment
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What is known when it is decided.
+
+    Args:
+        profile: the service.
+        first: the card that went in first.
+        second: the second card; None where there was none.
+        earlier: the subject's visit before this one, today.
+        choice: what was chosen; None where nothing was.
+        officer: handle of the officer at work, or None.
+        is_cancelled: the person withdrew.
+    """
+
+    profile: Profile
+    first: Examined
+    second: Examined | None = None
+    earlier: Attendance | None = None
+    choice: str | None = None
+    officer: str | None = None
+    is_cancelled: bool = False
+
+    @property
+    def at(self) -> Moment:
+        """Return when the newest card was read."""
+        return (self.second or self.first).at
+
+    @property
+    def error(self) -> CardError | None:
+        """Return why a card could not be read."""
+        return self.first.error or (self.second.error if self.second else None)
+
+    @property
+    def digest(self) -> bytes | None:
+        """Return how the station knows the subject today."""
+        subject_card = self.second if _is_child_s(self.profile) else self.first
+        return subject_card.digest if subject_card else None
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Return the checks that must pass."""
+        return (*self.profile.checks.required, *(("officer",) if self.profile.approve else ()))
+
+    @property
+    def checks(self) -> dict[str, Check]:
+        """Return every check that was made."""
+        found = dict(self.first.checks)
+        if self.second is not None:
+            found = {**found, **self.second.checks}
+            for name in _BOTH_CARDS:
+                pair = [card.checks[name] for card in (self.first, self.second) if name in card.checks]
+                found |= {name: min(pair, key=lambda one: _SEVERITY.index(one.result))} if pair else {}
+            found |= _two_persons(self.first, self.second)
+        if self.profile.approve is not None:
+            found["officer"] = PASS if self.officer else Check(Result.COULD_NOT_CHECK, why="no_officer")
+        return found
+
+    def secret(self) -> dict[str, Any] | None:
+        """Return what the agency alone may read; None where nothing may be kept."""
+        if self.is_cancelled or self.first.record is None or self.first.record.citizen_id is None:
+            return None
+        kept = _kept(self.first.record, self.profile.record.sealed)
+        if self.second is not None and self.second.record is not None and self.profile.second is not None:
+            kept[self.profile.second.role.value] = _kept(self.second.record, self.profile.second.sealed)
+        return kept
+
+
+def _kept(record: Record, names: Sequence[str]) -> dict[str, Any]:
+    said = record.as_data()
+    return {name: said[name] for name in names}
+
+
+def _is_child_s(profile: Profile) -> bool:
+    return profile.second is not None and profile.second.role is Role.CHILD
+
+
+def _two_persons(first: Examined, second: Examined) -> dict[str, Check]:
+    numbers = [card.record.citizen_id for card in (first, second) if card.record and card.record.citizen_id]
+    return {"two_persons": subject.check_two(numbers[0], numbers[1])} if len(numbers) == 2 else {}
+
+
+def examine(world: World, profile: Profile, insertion: Insertion, is_second: bool, tell: Tell) -> Examined:
+    """Read the card that is in, and check it. Raises ReaderUnavailable, StoreError.
+
+    Args:
+        world: the joints.
+        profile: what is read and checked.
+        insertion: the card.
+        is_second: it is the second card of the visit.
+        tell: hears how the read goes on.
+    """
+    names = profile.second.read if is_second and profile.second else profile.card.read
+    try:
+        record = world.reader.read([Field.named(name) for name in names], tell)
+    except CardError as error:
+        result = Result.FAIL if isinstance(error, NotAThaiIdCard) else Result.COULD_NOT_CHECK
+        return Examined(insertion, None, {"applet": Check(result, why=error.why)}, error, None, None, world.clock.now())
+    at = world.clock.now()
+    checks = {"applet": PASS, "checksum": checksum.check(record.is_number_valid)}
+    lists = _Lists(world.roster(), world.denylist())
+    if record.citizen_id is None:
+        return Examined(insertion, record, checks, None, None, None, at)
+    digest, officer, listed = lists.look_up(world, record.citizen_id, at)
+    if is_second == _is_child_s(profile) and record.is_number_valid:
+        found = {**_of_card(profile, record, at), **listed}
+        checks |= {name: found[name] for name in profile.asked if name in found}
+    return Examined(insertion, record, checks, None, digest, officer, at)
+
+
+def _of_card(profile: Profile, record: Record, at: Moment) -> dict[str, Check]:
+    """Return what the card itself says of its holder; only what the service asks is used."""
+    return dict(_dates(profile, record, at)) | dict(_subject(profile, record))
+
+
+def _dates(profile: Profile, record: Record, at: Moment) -> Iterator[tuple[str, Check]]:
+    yield "dates", card_data.check(record.checks["dates"], "bad_date")
+    yield "consistency", card_data.check(record.checks["consistency"], "dates_disagree")
+    today = at.time.date()
+    if record.expiry_date is not None:
+        is_lifetime = record.expiry_date.precision is Precision.LIFETIME
+        yield "expiry", expiry.check(is_lifetime, record.expiry_date.last_day(), today, at.is_sure)
+    birth = record.values.get(Field.BIRTH_DATE)
+    if birth is not None:
+        ages = range(profile.subject.min_age, profile.subject.max_age + 1)
+        yield "age", age.check(birth.first_day(), birth.last_day(), today, at.is_sure, ages)
+
+
+def _subject(profile: Profile, record: Record) -> Iterator[tuple[str, Check]]:
+    if profile.subject.sex is not Sex.ANY:
+        yield "sex", subject.check_sex(record.values.get(Field.SEX), profile.subject.sex.value)
+    digits = "".join(NUMBER_KINDS[kind] for kind in profile.subject.numbers)
+    yield "number_kind", subject.check_number(record.citizen_id or " ", digits)
+    yield "online", Check(Result.COULD_NOT_CHECK, why="offline")  # this version asks nobody
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """The roster and the deny-list in force."""
+
+    roster: SignedRoster | None
+    denylist: SignedRoster | None
+
+    def look_up(self, world: World, number: str, at: Moment) -> tuple[bytes, str | None, dict[str, Check]]:
+        """Return today's digest of a person, the handle as an officer, and the checks against the lists.
+
+        Each digest is slow on purpose, so they are made side by side.
+        """
+        today = Scrypt(world.outbox.day_salt(at.time.date().isoformat()))
+        signed = [one for one in (self.roster, self.denylist) if one is not None]
+        digest, *others = _digests([today, *(one.roster.kdf for one in signed)], number)
+        found = dict(zip(map(id, signed), others, strict=True))
+        checks = {
+            "roster": _check_list(self.roster, found.get(id(self.roster)), at),
+            "denylist": _not_on(_check_list(self.denylist, found.get(id(self.denylist)), at)),
+        }
+        return digest, self._officer(found.get(id(self.roster)), at), checks
+
+    def _officer(self, digest: bytes | None, at: Moment) -> str | None:
+        """Return the handle of an officer, by a roster that is in force."""
+        if self.roster is None or not self.roster.issued_at <= at.time < self.roster.expires_at:
+            return None
+        return self.roster.roster.officer(digest)
+
+
+def _digests(kdfs: Sequence[Scrypt], number: str) -> list[bytes]:
+    if len(kdfs) == 1:
+        return [kdfs[0].digest(number)]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(len(kdfs)) as pool:
+        return list(pool.map(lambda kdf: kdf.digest(number), kdfs))
+
+
+def _check_list(signed: SignedRoster | None, digest: bytes | None, at: Moment) -> Check:
+    if signed is None or digest is None:
+        return roster.missing()
+    return roster.check(
+        signed.roster.digests,
+        digest,
+        as_of=signed.roster.as_of,
+        source=signed.roster.source,
+        issued_at=signed.issued_at,
+        expires_at=signed.expires_at,
+        now=at.time,
+    )
+
+
+def _not_on(found: Check) -> Check:
+    """Turn "is on it" into a fail and "is not" into a pass; what could not be checked stays so."""
+    if found.result is Result.PASS:
+        return Check(Result.FAIL, "on_denylist", found.as_of, found.source)
+    if found.result is Result.FAIL:
+        return Check(Result.PASS, None, found.as_of, found.source)
+    why = "no_denylist" if found.why == "no_roster" else found.why
+    return Check(found.result, why, found.as_of, found.source)
