@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from agency import streams
-from agency.commands import epoch, keys, reports, rosters, serve, services, setup, stations
+from agency.commands import denylist, epoch, keys, reports, rosters, serve, services, setup, stations
 from agency.home import DEFAULT_HOME, Home
 from agency.values import MAX_PORT, MAX_SEQUENCE, broker_address, whole
 from appliance import __version__
@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_setup(commands, common)
     _add_stations(commands, common)
     _add_rosters(commands, common)
+    _add_denylist(commands, common)
     _add_profiles(commands, common)
     _add_services(commands, common)
     _add_keys(commands, common)
@@ -172,12 +173,22 @@ def _add_stations(commands: Commands, common: argparse.ArgumentParser) -> None:
 def _add_rosters(commands: Commands, common: argparse.ArgumentParser) -> None:
     group = _group(commands, common, "roster", "Who belongs: import a school's list, push it to stations.")
     import_ = _add(group, common, "import", rosters.import_)
-    import_.add_argument("file", metavar="FILE.csv", type=Path, help="UTF-8, header citizen_id,member,name")
+    import_.add_argument("file", metavar="FILE.csv", type=Path, help="columns citizen_id,member,name[,role]")
     import_.add_argument("--set", metavar="NAME", required=True, help="id of the set, such as school-1")
     import_.add_argument("--as-of", metavar="DATE", help="date of the data, YYYY-MM-DD (today)")
     push = _add(group, common, "push", rosters.push)
     push.add_argument("--set", metavar="NAME", help="which set; may be left out where there is only one")
     _add_push_options(push)
+
+
+def _add_denylist(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _group(commands, common, "denylist", "People whom the agency stopped: import a list, push it again.")
+    import_ = _add(group, common, "import", denylist.import_)
+    import_.add_argument("file", metavar="FILE.csv", type=Path, help="columns citizen_id,member,name")
+    import_.add_argument("--set", metavar="NAME", required=True, help="id of the list, such as stopped")
+    import_.add_argument("--as-of", metavar="DATE", help="date of the data, YYYY-MM-DD (today)")
+    _add_push_options(import_)
+    _add_broker_option(_add(group, common, "push", denylist.push))
 
 
 def _add_profiles(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """``card-agency roster``: import a school's list, push it to stations."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agency.broker.topics import is_id
@@ -12,7 +13,7 @@ from agency.values import parse_day
 from appliance.errors import DeliveryError, WrongUse
 
 if TYPE_CHECKING:
-    from agency.desk.rosters import Person
+    from agency.desk.people import Person
     from agency.store.database import Connection, Database
     from agency.store.documents import StoredDocument
     from agency.store.rosters import StoredRoster
@@ -20,23 +21,38 @@ if TYPE_CHECKING:
 
 def import_(home: Home, arguments: argparse.Namespace) -> int:
     """Import a CSV file as the newest roster of a set."""
-    from agency.desk.rosters import read_csv
-
     as_of = parse_day(arguments.as_of, "--as-of")
     if not is_id(arguments.set):
         raise WrongUse("--set must be 1 to 63 of a-z, 0-9 and '-', and not start with '-'")
-    try:
-        reading = read_csv(arguments.file.read_bytes())
-    except OSError as error:
-        raise WrongUse(f"cannot read {arguments.file}: {error.strerror}") from None
-    for complaint in reading.complaints:
-        say(f"{arguments.file}: {complaint}")
-    if reading.complaints:
-        say(f"nothing imported: mend {len(reading.complaints)} complaints and import again")
+    people = read_people(arguments.file)
+    if people is None:
         return 1
-    version = _store(home, arguments.set, as_of, reading.people)
-    say(f"imported {len(reading.people)} people as roster {version} of {arguments.set}; 'roster push' sends it")
+    version = _store(home, arguments.set, as_of, people)
+    officers = sum(person.is_officer for person in people)
+    who = f"{len(people)} people" + (f", {officers} of them officers," if officers else "")
+    say(f"imported {who} as roster {version} of {arguments.set}; 'roster push' sends it")
     return 0
+
+
+def read_people(path: Path, may_be_empty: bool = False) -> "tuple[Person, ...] | None":
+    """Return the people in a CSV file; None where something in it is wrong, which was said.
+
+    Raises:
+        WrongUse: the file cannot be read.
+    """
+    from agency.desk.people import EMPTY, read_csv
+
+    try:
+        reading = read_csv(path.read_bytes())
+    except OSError as error:
+        raise WrongUse(f"cannot read {path}: {error.strerror}") from None
+    complaints = [one for one in reading.complaints if not (may_be_empty and one == EMPTY)]
+    for words in (*reading.notes, *complaints):
+        say(f"{path}: {words}")
+    if complaints:
+        say(f"nothing imported: mend {len(complaints)} complaints and import again")
+        return None
+    return reading.people
 
 
 def _store(home: Home, set_id: str, as_of: str, people: "tuple[Person, ...]") -> int:

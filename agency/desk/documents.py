@@ -71,6 +71,18 @@ def sign_services(
     return _sign(connection, "services", body, audience, days, signer)
 
 
+def sign_denylist(
+    connection: Connection, body: dict[str, Any], audience: tuple[str, ...], days: int, signer: Signer
+) -> StoredDocument:
+    """Sign the people whom the agency stopped, as the next version of the kind, and keep it."""
+    return _sign(connection, "denylist", body, audience, days, signer)
+
+
+def newest_document(connection: Connection, kind: str) -> StoredDocument | None:
+    """Return the newest document of a kind, None where there is none."""
+    return next((one for one in reversed(list_documents(connection)) if one.kind == kind), None)
+
+
 def services_in_force(connection: Connection, audience: tuple[str, ...]) -> dict[str, Profile]:
     """Return what the newest services document for any station of ``audience`` holds, by id."""
     newest = next((d for d in reversed(list_documents(connection)) if _meets(d, "services", audience)), None)

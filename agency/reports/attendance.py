@@ -15,7 +15,8 @@ from datetime import datetime
 from agency import citizen_number
 from agency.clock import THAI_TIME
 from agency.desk.opening import OpeningKeys, open_with
-from agency.desk.rosters import Person, member_context, open_member
+from agency.desk.people import Person
+from agency.desk.rosters import member_context, open_member
 from agency.ingest.bundle import KeyRing
 from agency.store.chains import Event
 from agency.store.database import Connection
@@ -131,7 +132,8 @@ def _members(connection: Connection, question: Question, keys: OpeningKeys) -> d
             for index, sealed in sealed_members(connection, roster.version):
                 question.progress(index)
                 person = open_member(sealed, member_context(roster.set, roster.version, index), keys)
-                people[person.citizen_id].append((roster.set, person))
+                if person.is_member and person.citizen_id:
+                    people[person.citizen_id].append((roster.set, person))
     return people
 
 

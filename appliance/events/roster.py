@@ -129,17 +129,17 @@ def roster_body(
 
     kdf = Scrypt.fresh()
     digests = []
+    people = list(citizen_ids)
     with ThreadPoolExecutor() as pool:  # hashlib.scrypt releases the GIL
-        for done, digest in enumerate(pool.map(kdf.digest, citizen_ids), 1):
+        for done, digest in enumerate(pool.map(kdf.digest, [*people, *officers]), 1):
             digests.append(digest)
             progress(done)
-        in_order = b"".join(pool.map(kdf.digest, officers))
     return {
         "set": set_id,
         "as_of": as_of,
         "kdf": {"name": "scrypt", "n": kdf.n, "r": kdf.r, "p": kdf.p, "salt": _base64(kdf.salt)},
-        "entries": _base64(b"".join(sorted(set(digests)))),
-        **({"officers": _base64(in_order)} if officers else {}),
+        "entries": _base64(b"".join(sorted(set(digests[: len(people)])))),
+        **({"officers": _base64(b"".join(digests[len(people) :]))} if officers else {}),
     }
 
 

@@ -30,6 +30,8 @@ EVERY_COMMAND = [
     ["station", "excuse"],
     ["roster", "import"],
     ["roster", "push"],
+    ["denylist", "import"],
+    ["denylist", "push"],
     ["service", "list"],
     ["service", "push"],
     ["keys", "list"],

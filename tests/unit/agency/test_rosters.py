@@ -2,13 +2,15 @@
 
 import base64
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agency import citizen_number as numbers
 from agency.clock import today
-from agency.desk.rosters import MAX_PEOPLE, Reading, member_context, open_member, read_csv
+from agency.desk.people import MAX_PEOPLE, Person, Reading, read_csv
+from agency.desk.rosters import Import, digest_members, member_context, open_member
 from agency.store.database import Database
 from agency.store.documents import newest_for
 from agency.store.rosters import newest_rosters, sealed_members
@@ -76,7 +78,9 @@ def test_a_bad_line_is_named_with_its_reason(line: str, reason: str) -> None:
         (b"", "header"),
         (b"citizen_id,name\n", "header"),
         (b"citizen_id,member,name\n", "no people"),
-        ("citizen_id,member,name\nไทย".encode("tis-620"), "not UTF-8"),
+        ("citizen_id,member,name\nÛ".encode("latin-1"), "neither UTF-8 nor TIS-620"),
+        (b"\xff\xfe\x00", "neither UTF-8 nor TIS-620"),
+        (b"citizen_id,citizen_id,member,name\n", "two columns for citizen_id"),
         (b'citizen_id,member,name\n"open', "no CSV"),
     ],
 )
@@ -84,6 +88,67 @@ def test_a_file_that_is_no_roster_says_why(content: bytes, reason: str) -> None:
     reading = read_csv(content)
     assert not reading.people
     assert reason in reading.complaints[0]
+
+
+NUMBER = citizen_number(41)
+DASHED = f"{NUMBER[0]}-{NUMBER[1:5]}-{NUMBER[5:10]}-{NUMBER[10:12]}-{NUMBER[12]}"
+THAI_DIGITS = NUMBER.translate(str.maketrans("0123456789", "๐๑๒๓๔๕๖๗๘๙"))
+
+
+@pytest.mark.parametrize("written", [NUMBER, DASHED, THAI_DIGITS, f" {NUMBER[:5]} {NUMBER[5:]}", f"'{NUMBER}"])
+def test_a_number_is_understood_however_it_is_written(written: str) -> None:
+    (person,) = read(f"citizen_id,member,name\n{written},P1,name\n").people
+    assert person.citizen_id == NUMBER
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "tis-620", "cp874"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_spreadsheet_s_file_is_read_in_any_dress(encoding: str, delimiter: str) -> None:
+    lines = [
+        ["ลำดับ", "ชื่อ - สกุล", "รหัสนักเรียน", "เลขประจำตัวประชาชน", "บทบาท"],
+        ["1", "เด็กหญิงทดสอบ ดี", "P1", DASHED, "นักเรียน"],
+        ["2", "นายครู สอน", "T1", citizen_number(42), "ครู"],
+    ]
+    reading = read_csv("\r\n".join(delimiter.join(line) for line in lines).encode(encoding))
+    assert reading.complaints == ()
+    assert [(one.citizen_id, one.member, one.name, one.role) for one in reading.people] == [
+        (NUMBER, "P1", "เด็กหญิงทดสอบ ดี", "member"),
+        (citizen_number(42), "T1", "นายครู สอน", "officer"),
+    ]
+    assert ("the file was read as TIS-620 (Windows-874)" in reading.notes) == (encoding in ("tis-620", "cp874"))
+    assert "1 columns were not taken: only number, member, name and role are" in reading.notes
+
+
+@pytest.mark.parametrize("code", ["", "G000000000012"])
+def test_t74_a_pupil_without_a_thai_number_stays_on_the_list(code: str) -> None:
+    reading = read(f"citizen_id,member,name\n{code},P1,name\n{code},P2,name\n{NUMBER},P3,name\n")
+    assert reading.complaints == ()
+    assert [person.citizen_id for person in reading.people] == ["", "", NUMBER]
+    assert reading.notes == ("2 people have no Thai number: an officer vouches for them at the station",)
+
+
+def test_roles_decide_who_is_where(desk: Desk, tmp_path: Path) -> None:
+    people = [
+        Person(citizen_number(at), f"P{at}", "name", role)
+        for at, role in enumerate(("officer", "member", "both", "member"))
+    ]
+    body = digest_members(Import("school-1", 1, "2026-11-22", [*people, Person("", "P9", "name")]), lambda done: None)
+    roster = Roster.from_document(Document("roster", 1, datetime.now(UTC), datetime.now(UTC), ("*",), body))
+    digests = [roster.kdf.digest(person.citizen_id) for person in people]
+    assert [roster.contains(digest) for digest in digests] == [False, True, True, True]
+    assert [roster.officer(digest) for digest in digests] == ["o1", None, "o2", None]
+    assert roster.officer(None) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{n},P1,name,boss", "the role is none of member, officer, both"),
+        (",P1,name,officer", "an officer needs a citizen number"),
+    ],
+)
+def test_a_role_that_cannot_be_is_named(line: str, reason: str) -> None:
+    assert read("citizen_id,member,name,role\n" + line.format(n=NUMBER)).complaints == (f"line 2: {reason}",)
 
 
 def test_a_set_that_fits_into_no_document_is_refused() -> None:
