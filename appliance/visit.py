@@ -9,7 +9,7 @@ changes every day.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance.cards.dates import Precision
 from appliance.cards.record import Record
@@ -21,6 +21,9 @@ from appliance.events.roster import Scrypt, SignedRoster
 from appliance.ports import Attendance, Insertion, Moment, Tell, World
 from appliance.services.profile import Profile
 from appliance.services.vocabulary import NUMBER_KINDS, Role, Sex
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _SEVERITY = (Result.FAIL, Result.COULD_NOT_CHECK, Result.NOT_ASKED, Result.PASS)
 _BOTH_CARDS = ("applet", "checksum")
@@ -141,17 +144,17 @@ def examine(world: World, profile: Profile, insertion: Insertion, is_second: boo
         tell: hears how the read goes on.
     """
     names = profile.second.read if is_second and profile.second else profile.card.read
+    lookup = _Lookup(world)
     try:
-        record = world.reader.read([Field.named(name) for name in names], tell)
+        record = world.reader.read([Field.named(name) for name in names], lookup.begun_by(tell))
     except CardError as error:
         result = Result.FAIL if isinstance(error, NotAThaiIdCard) else Result.COULD_NOT_CHECK
         return Examined(insertion, None, {"applet": Check(result, why=error.why)}, error, None, None, world.clock.now())
     at = world.clock.now()
     checks = {"applet": PASS, "checksum": checksum.check(record.is_number_valid)}
-    lists = _Lists(world.roster(), world.denylist())
     if record.citizen_id is None:
         return Examined(insertion, record, checks, None, None, None, at)
-    digest, officer, listed = lists.look_up(world, record.citizen_id, at)
+    digest, officer, listed = lookup.result(record.citizen_id, at)
     if is_second == _is_child_s(profile) and record.is_number_valid:
         found = {**_of_card(profile, record, at), **listed}
         checks |= {name: found[name] for name in profile.asked if name in found}
@@ -184,42 +187,57 @@ def _subject(profile: Profile, record: Record) -> Iterator[tuple[str, Check]]:
     yield "online", Check(Result.COULD_NOT_CHECK, why="offline")  # this version asks nobody
 
 
-@dataclass(frozen=True)
-class _Lists:
-    """The roster and the deny-list in force."""
+class _Lookup:
+    """Looks a person up: under today's secret, in the roster and in the deny-list in force.
 
-    roster: SignedRoster | None
-    denylist: SignedRoster | None
+    Each digest is slow on purpose, so they are made side by side, and begun as soon as the card has said its number:
+    a card with more to read is still being read when they are done.
+    """
 
-    def look_up(self, world: World, number: str, at: Moment) -> tuple[bytes, str | None, dict[str, Check]]:
-        """Return today's digest of a person, the handle as an officer, and the checks against the lists.
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._roster, self._denylist = world.roster(), world.denylist()
+        self._signed = [one for one in (self._roster, self._denylist) if one is not None]
+        self._begun: tuple[str, str] | None = None
+        self._digests: list[Future[bytes]] = []
 
-        Each digest is slow on purpose, so they are made side by side.
-        """
-        today = Scrypt(world.outbox.day_salt(at.time.date().isoformat()))
-        signed = [one for one in (self.roster, self.denylist) if one is not None]
-        digest, *others = _digests([today, *(one.roster.kdf for one in signed)], number)
-        found = dict(zip(map(id, signed), others, strict=True))
+    def begun_by(self, tell: Tell) -> Tell:
+        """Return ``tell``, which also begins the look-up with the first number that it hears."""
+
+        def hear(so_far: Record | None) -> None:
+            if so_far is not None and so_far.citizen_id is not None:
+                self._begin(so_far.citizen_id, self._world.clock.now())
+            tell(so_far)
+
+        return hear
+
+    def _begin(self, number: str, at: Moment) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        today = at.time.date().isoformat()
+        if self._begun == (number, today):
+            return
+        kdfs = [Scrypt(self._world.outbox.day_salt(today)), *(one.roster.kdf for one in self._signed)]
+        pool = ThreadPoolExecutor(len(kdfs))
+        self._begun, self._digests = (number, today), [pool.submit(kdf.digest, number) for kdf in kdfs]
+        pool.shutdown(wait=False)
+
+    def result(self, number: str, at: Moment) -> tuple[bytes, str | None, dict[str, Check]]:
+        """Return today's digest of a person, the handle as an officer, and the checks against the lists."""
+        self._begin(number, at)
+        digest, *others = (future.result() for future in self._digests)
+        found = dict(zip(map(id, self._signed), others, strict=True))
         checks = {
-            "roster": _check_list(self.roster, found.get(id(self.roster)), at),
-            "denylist": _not_on(_check_list(self.denylist, found.get(id(self.denylist)), at)),
+            "roster": _check_list(self._roster, found.get(id(self._roster)), at),
+            "denylist": _not_on(_check_list(self._denylist, found.get(id(self._denylist)), at)),
         }
-        return digest, self._officer(found.get(id(self.roster)), at), checks
+        return digest, self._officer(found.get(id(self._roster)), at), checks
 
     def _officer(self, digest: bytes | None, at: Moment) -> str | None:
         """Return the handle of an officer, by a roster that is in force."""
-        if self.roster is None or not self.roster.issued_at <= at.time < self.roster.expires_at:
+        if self._roster is None or not self._roster.issued_at <= at.time < self._roster.expires_at:
             return None
-        return self.roster.roster.officer(digest)
-
-
-def _digests(kdfs: Sequence[Scrypt], number: str) -> list[bytes]:
-    if len(kdfs) == 1:
-        return [kdfs[0].digest(number)]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(len(kdfs)) as pool:
-        return list(pool.map(lambda kdf: kdf.digest(number), kdfs))
+        return self._roster.roster.officer(digest)
 
 
 def _check_list(signed: SignedRoster | None, digest: bytes | None, at: Moment) -> Check:

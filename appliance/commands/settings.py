@@ -25,7 +25,7 @@ def _check_service(service_id: str, path: Path) -> None:
     from appliance.services.loading import shipped
     from appliance.settings_file import Problem, read_text, with_lines
 
-    known = [profile.id for profile in shipped()]
+    known = [profile.id for profile in shipped() if profile.vouch is None]
     if service_id not in known and not service_id.startswith("demo."):
         problem = Problem(("service", "id"), f"no service {service_id!r}; there is {', '.join(known)}")
         raise ConfigError(with_lines([problem], read_text(path), path.name))

@@ -73,7 +73,7 @@ class ServiceSource:
         station: our id.
 
     Raises:
-        ConfigError: nobody knows a service of that id.
+        ConfigError: nobody knows a service of that id that serves people with cards.
     """
 
     def __init__(self, service_id: str, outbox: Outbox, keys: Callable[[], KeySet], station: str) -> None:
@@ -105,7 +105,7 @@ class ServiceSource:
         now = self._held()
         if now != self._opened:
             self._opened, self._catalogue = now, self._open(*now)
-        profiles = self._catalogue.profiles
+        profiles = {id_: one for id_, one in self._catalogue.profiles.items() if one.vouch is None}
         if self._id not in profiles:
             raise ConfigError([f"[service] id: no service {self._id!r}; there is {', '.join(sorted(profiles))}"])
         return profiles[self._id]

@@ -15,6 +15,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from typing import Any, Self
 
 from appliance.errors import CardStationError, WrongUse
 from appliance.simulate.deck import deck
+from appliance.simulate.panel_view import SOCKET_NAME
 from appliance.simulate.pcscd import PrivatePcscd
 from appliance.simulate.persons import person
 from appliance.simulate.vpcd import VpcdCard
@@ -48,6 +50,7 @@ class Product:
         station: station id.
         service: id of the active service.
         members: serial numbers of the invented people on the roster.
+        officers: likewise, of its officers.
         is_virtual: use a private pcscd and a virtual panel; else the machine's own reader, OLED and buttons.
     """
 
@@ -58,11 +61,12 @@ class Product:
         service: str = "school.attendance",
         members: tuple[int, ...] = MEMBERS,
         is_virtual: bool = True,
+        officers: tuple[int, ...] = (),
     ) -> None:
         self.folder = folder
         self.station_id = station
         self.service = service
-        self.members = members
+        self.members, self.officers = members, officers
         self.is_virtual = is_virtual
         self.home, self.state, self.runtime = folder / "agency", folder / "state", folder / "run"
         self.pcscd = PrivatePcscd(folder)
@@ -116,9 +120,10 @@ class Product:
         path = self.folder / "roster.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
-            rows.writerow(["citizen_id", "member", "name"])
-            for serial in self.members:
-                rows.writerow([person(serial).citizen_id, f"P{serial:04d}", person(serial).full_name_th])
+            rows.writerow(["citizen_id", "member", "name", "role"])
+            for serial in (*self.members, *self.officers):
+                role = "member" if serial in self.members else "officer"
+                rows.writerow([person(serial).citizen_id, f"P{serial:04d}", person(serial).full_name_th, role])
         return path
 
     def station(self, *arguments: str) -> str:
@@ -158,7 +163,8 @@ class Product:
 
     def wait_until_ready(self, since: int = 0) -> None:
         """Wait until the panel asks for a card (on a screen after number ``since``) and the roster was taken up."""
-        self.wait_for(lambda: any(s["state"] == "idle" for s in self.screens()[since:]), "an idle panel")
+        idle = ("idle", "officer_first")
+        self.wait_for(lambda: any(s["state"] in idle for s in self.screens()[since:]), "an idle panel")
         log = self.folder / "log" / "link.log"
         self.wait_for(lambda: "took up roster" in log.read_text(), "a roster")
 
@@ -179,6 +185,19 @@ class Product:
             self._card.remove()
             self._card = None
             time.sleep(POLL_S)
+
+    def press(self, button: str) -> None:
+        """Press a button of the virtual panel: ``A``, ``B`` or ``C``."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            line.connect(str(self.runtime / SOCKET_NAME))
+            line.sendall(json.dumps({"press": button}).encode() + b"\n")
+
+    def wait_for_screen(self, state: str, since: int = 0) -> dict[str, Any]:
+        """Wait until the panel shows ``state`` on a screen after number ``since``; return that screen."""
+        screen: dict[str, Any] = self.wait_for(
+            lambda: next((s for s in self.screens()[since:] if s["state"] == state), None), f"the screen {state}"
+        )
+        return screen
 
     def screens(self) -> list[dict[str, Any]]:
         """Return what the panel showed so far, oldest first."""

@@ -64,7 +64,7 @@ def test_config_check_knows_the_services(
     (home / "station.toml").write_text(f'{CONFIG}[service]\nid = "{service}"\n')
     assert cli.main(["config", "check"]) == code
     if code:
-        said = "station.toml:7: [service] id: no service 'nope.nope'; there is common.vouch, "
+        said = "station.toml:7: [service] id: no service 'nope.nope'; there is dcy.grant_check, "
         assert one_line(capsys).startswith(f"card-station: F00: {said}")
 
 

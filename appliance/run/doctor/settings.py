@@ -20,7 +20,7 @@ def settings(path: Path) -> tuple[Settings, Finding]:
         read = load(path)
     except ConfigError as error:
         return defaults(), _fault(path, error.problems)
-    known = [profile.id for profile in shipped()]
+    known = [profile.id for profile in shipped() if profile.vouch is None]
     if read.service.id not in known and not read.service.id.startswith("demo."):
         return read, bad(f"[service] id: there is no service {read.service.id}", f"take one of {', '.join(known)}")
     return read, good(f"{path}: station {read.station.id} of {read.station.agency}")

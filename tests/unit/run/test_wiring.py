@@ -199,7 +199,7 @@ def test_the_simulated_clock_is_for_those_who_ask_and_says_so(
     parts.close()
 
 
-@pytest.mark.parametrize("service", ["school.canteen", "attendance.school"])
+@pytest.mark.parametrize("service", ["school.canteen", "attendance.school", "common.vouch"])
 def test_an_unknown_service_is_named_with_those_that_are_known(
     state: Path, tmp_path: Path, panel: PanelThread, service: str
 ) -> None:
@@ -207,7 +207,7 @@ def test_an_unknown_service_is_named_with_those_that_are_known(
         build(settings(f'[service]\nid = "{service}"\n'), state, tmp_path, panel)
     (problem,) = raised.value.problems
     assert problem.startswith(f"[service] id: no service {service!r}; there is ")
-    assert all(profile.id in problem for profile in shipped())
+    assert all((profile.id in problem.partition("there is")[2]) == (profile.vouch is None) for profile in shipped())
     assert "demo." not in problem
 
 
