@@ -239,6 +239,10 @@ def _add_reports(commands: Commands, common: argparse.ArgumentParser) -> None:
     attendance.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
     attendance.add_argument("--set", metavar="NAME", help="this set only")
     attendance.add_argument("--format", choices=("csv", "json"), default="csv")
+    anomalies = _add(commands, common, "anomalies", reports.anomalies)
+    anomalies.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
+    back_help = "compare with so many days before (7)"
+    anomalies.add_argument("--back", metavar="N", type=whole(0, 60), default=7, help=back_help)
     verify = _add(commands, common, "verify", reports.verify)
     verify.add_argument("file", metavar="FILE", help="an export; - for standard input")
     keys_help = "directory of agency.jwks and stations.jwks (public/ of the home)"

@@ -40,6 +40,46 @@ def attendance(home: Home, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def anomalies(home: Home, arguments: argparse.Namespace) -> int:
+    """Print what an honest day does not hold, such as one person at two stations at once. A sign is no proof."""
+    from datetime import date, timedelta
+
+    from agency import citizen_number
+    from agency.ingest.bundle import KeyRing
+    from agency.reports.anomalies import find
+    from agency.reports.visits import open_visits
+    from agency.store.database import Database
+    from agency.store.events import accepted_visits
+    from agency.store.stations import event_keys
+
+    day = date.fromisoformat(parse_day(arguments.date, "--date"))
+    days = [(day - timedelta(days=back)).isoformat() for back in range(arguments.back + 1)]
+    with Database.open(home.database) as database, database.read() as connection:
+        ring, keys = KeyRing(event_keys(connection)), home.opening_keys()
+        opened = [open_visits(accepted_visits(connection, one, ""), keys, ring, progress("opened")) for one in days]
+    found = find(opened[0].visits, [visit for earlier in opened[1:] for visit in earlier.visits])
+    lines = [
+        {
+            "sign": anomaly.sign,
+            "from": f"{anomaly.visits[0].at:%H:%M:%S}",
+            "to": f"{anomaly.visits[-1].at:%H:%M:%S}",
+            "stations": " ".join(sorted({visit.station for visit in anomaly.visits})),
+            "people": len({visit.citizen_id for visit in anomaly.visits}),
+            "first": citizen_number.mask(anomaly.visits[0].citizen_id),
+            "events": " ".join(f"{visit.chain}/{visit.sequence}" for visit in anomaly.visits),
+        }
+        for anomaly in found
+    ]
+    if arguments.json:
+        show_json(lines)
+    else:
+        show_table(["sign", "from", "to", "stations", "people", "first", "events"], lines)
+    if unreadable := sum(one.unreadable for one in opened):
+        say(f"{unreadable} events are left out: signature or seal does not hold; see 'card-agency audit'")
+        return 1
+    return 0
+
+
 def _require_set(connection: "Connection", set_id: str | None) -> None:
     from agency.store.rosters import newest_rosters
 

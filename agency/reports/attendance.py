@@ -10,21 +10,16 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
 
 from agency import citizen_number
-from agency.clock import THAI_TIME
-from agency.desk.opening import OpeningKeys, open_with
+from agency.desk.opening import OpeningKeys
 from agency.desk.people import Person
 from agency.desk.rosters import member_context, open_member
 from agency.ingest.bundle import KeyRing
-from agency.store.chains import Event
+from agency.reports.visits import OpenedVisit, open_visits
 from agency.store.database import Connection
 from agency.store.events import accepted_visits
 from agency.store.rosters import newest_rosters, sealed_members
-from appliance.errors import VerificationError
-from appliance.events.chain import Position
-from appliance.events.cloud_event import seal_context
 
 _EVENT_TYPE = "school.attendance."
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "|", "%")
@@ -32,14 +27,14 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 
 @dataclass(frozen=True)
 class Line:
-    """One person at one station on one day.
+    """One person on one day; who was at two stations has one line, and an anomaly.
 
     Args:
         date: YYYY-MM-DD.
         set: roster set, or empty.
         member: the set's number of the person, or empty.
         name: as the roster has it; a masked number for a person on no roster.
-        station: station id.
+        station: where the person was first.
         first_in: HH:MM:SS in Thai time, or empty.
         last_out: likewise.
         events: how many accepted events.
@@ -68,14 +63,6 @@ class Attendance:
     unreadable: int = 0
 
 
-@dataclass(frozen=True, repr=False)
-class _Visit:
-    citizen_id: str
-    station: str
-    time: str
-    choice: str | None
-
-
 @dataclass(frozen=True)
 class Question:
     """What is asked.
@@ -97,31 +84,16 @@ def attendance(connection: Connection, question: Question, keys: OpeningKeys, ri
     Raises:
         VerificationError: a roster member's seal does not open: none of these keys, or an altered store.
     """
-    report = Attendance()
-    visits: dict[tuple[str, str], list[_Visit]] = defaultdict(list)
-    for done, event in enumerate(accepted_visits(connection, question.date, _EVENT_TYPE), 1):
-        question.progress(done)
-        try:
-            visit = _open_visit(event, keys, ring)
-        except VerificationError:
-            report.unreadable += 1
-        else:
-            visits[visit.citizen_id, visit.station].append(visit)
+    opened = open_visits(accepted_visits(connection, question.date, _EVENT_TYPE), keys, ring, question.progress)
+    report = Attendance(unreadable=opened.unreadable)
+    visits: dict[str, list[OpenedVisit]] = defaultdict(list)
+    for visit in opened.visits:
+        visits[visit.citizen_id].append(visit)
     people = _members(connection, question, keys)
-    for (number, _), group in visits.items():
-        report.lines.extend(_lines(question, people.get(number, []), group))
+    for number, group in visits.items():
+        report.lines.extend(_lines(question, people.get(number, []), sorted(group, key=lambda visit: visit.at)))
     report.lines.sort(key=lambda line: (line.set == "", line.set, line.member, line.name, line.station))
     return report
-
-
-def _open_visit(event: Event, keys: OpeningKeys, ring: KeyRing) -> _Visit:
-    _, payload = ring.open(event.jws)
-    context = seal_context(payload["source"], Position(payload["chain"], int(payload["sequence"]), ""))
-    number = open_with(payload["data"]["sealed"], keys, context).get("citizen_id")
-    if not isinstance(number, str) or not citizen_number.is_valid(number):
-        raise VerificationError("the seal holds no citizen number")
-    local = datetime.fromisoformat(payload["time"]).astimezone(THAI_TIME)
-    return _Visit(number, event.station, local.strftime("%H:%M:%S"), payload["data"]["choice"])
 
 
 def _members(connection: Connection, question: Question, keys: OpeningKeys) -> dict[str, list[tuple[str, Person]]]:
@@ -137,7 +109,7 @@ def _members(connection: Connection, question: Question, keys: OpeningKeys) -> d
     return people
 
 
-def _lines(question: Question, memberships: list[tuple[str, Person]], visits: list[_Visit]) -> Iterator[Line]:
+def _lines(question: Question, memberships: list[tuple[str, Person]], visits: list[OpenedVisit]) -> Iterator[Line]:
     if memberships:
         for set_id, person in memberships:
             yield _line(question.date, set_id, person.member, person.name, visits)
@@ -145,9 +117,9 @@ def _lines(question: Question, memberships: list[tuple[str, Person]], visits: li
         yield _line(question.date, "", "", citizen_number.mask(visits[0].citizen_id), visits)
 
 
-def _line(date: str, set_id: str, member: str, name: str, visits: list[_Visit]) -> Line:
-    arrivals = [visit.time for visit in visits if visit.choice != "out"]
-    departures = [visit.time for visit in visits if visit.choice == "out"]
+def _line(date: str, set_id: str, member: str, name: str, visits: list[OpenedVisit]) -> Line:
+    arrivals = [f"{visit.at:%H:%M:%S}" for visit in visits if visit.choice != "out"]
+    departures = [f"{visit.at:%H:%M:%S}" for visit in visits if visit.choice == "out"]
     return Line(
         date=date,
         set=set_id,

@@ -22,6 +22,7 @@ EVERY_COMMAND = [
     ["audit"],
     ["verify"],
     ["attendance"],
+    ["anomalies"],
     ["station"],
     ["station", "approve"],
     ["station", "list"],
