@@ -243,6 +243,8 @@ def _add_reports(commands: Commands, common: argparse.ArgumentParser) -> None:
     anomalies.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
     back_help = "compare with so many days before (7)"
     anomalies.add_argument("--back", metavar="N", type=whole(0, 60), default=7, help=back_help)
+    officers = _add(commands, common, "officers", reports.officers)
+    officers.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
     verify = _add(commands, common, "verify", reports.verify)
     verify.add_argument("file", metavar="FILE", help="an export; - for standard input")
     keys_help = "directory of agency.jwks and stations.jwks (public/ of the home)"

@@ -80,6 +80,30 @@ def anomalies(home: Home, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def officers(home: Home, arguments: argparse.Namespace) -> int:
+    """Print what each officer did on a day: when at work, visits, vouches."""
+    from dataclasses import fields
+
+    from agency.ingest.bundle import KeyRing
+    from agency.reports.officers import Work
+    from agency.reports.officers import officers as work_of
+    from agency.store.database import Database
+    from agency.store.events import events_of_day
+    from agency.store.stations import event_keys
+
+    day = parse_day(arguments.date, "--date")
+    with Database.open(home.database) as database, database.read() as connection:
+        ring = KeyRing(event_keys(connection))
+        lines = [
+            asdict(work) for work in work_of(connection, events_of_day(connection, day), home.opening_keys(), ring)
+        ]
+    if arguments.json:
+        show_json(lines)
+    else:
+        show_table([column.name for column in fields(Work)], lines)
+    return 0
+
+
 def _require_set(connection: "Connection", set_id: str | None) -> None:
     from agency.store.rosters import newest_rosters
 

@@ -42,6 +42,13 @@ def find_events(connection: Connection, chain_id: str, sequence: int) -> list[Ev
     return [Event(*row) for row in connection.execute(query)]
 
 
+def events_of_day(connection: Connection, day: str) -> Iterator[Event]:
+    """Yield the events of one Thai day, by station and place."""
+    query = select(event).where(event.c.day == day).order_by(event.c.station, event.c.chain, event.c.sequence)
+    for row in connection.execute(query):
+        yield Event(*row)
+
+
 def accepted_visits(connection: Connection, day: str, type_prefix: str) -> Iterator[Event]:
     """Yield the accepted events of one Thai day whose type starts with ``type_prefix``, by station and place."""
     query = select(event).where(

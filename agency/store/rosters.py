@@ -55,6 +55,12 @@ def newest_rosters(connection: Connection) -> list[StoredRoster]:
     return [StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, json.loads(r.body)) for r in rows]
 
 
+def find_roster(connection: Connection, version: int) -> StoredRoster | None:
+    """Return a roster by its version."""
+    r = connection.execute(select(roster).where(roster.c.version == version)).one_or_none()
+    return StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, json.loads(r.body)) if r else None
+
+
 def sealed_members(connection: Connection, version: int) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield index and seal of each member of a roster."""
     query = select(roster_member.c.member_index, roster_member.c.sealed)

@@ -23,6 +23,7 @@ EVERY_COMMAND = [
     ["verify"],
     ["attendance"],
     ["anomalies"],
+    ["officers"],
     ["station"],
     ["station", "approve"],
     ["station", "list"],
