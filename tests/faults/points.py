@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 FLOW = "appliance.flow:"
+FRONT = "appliance.front:Front."
+VISIT = "appliance.visit:"
 OUTBOX = "appliance.outbox.store:Outbox."
 DELIVERY = "appliance.outbox.delivery:Delivery."
 LINE = "appliance.link.mqtt:MqttLine."
@@ -79,14 +81,16 @@ def _statements(name: str, process: str, target: str, statements: dict[str, str]
 
 
 def _station() -> Iterator[Point]:
-    yield Point("card in/after", "station", f"{FLOW}_wait_for_card", counts=_came)
-    yield from _both("read and check", "station", f"{FLOW}_read_and_check")
+    yield Point("card in/after", "station", f"{FRONT}wait_for_card", counts=_came)
+    yield from _both("read and check", "station", f"{FLOW}examine")
     yield from _both("worker reads", "station", "appliance.run.reader:WorkerReader.read")
-    yield from _both("digests", "station", f"{FLOW}_digests")
+    yield from _both("begin digests", "station", f"{VISIT}_Lookup._begin")
+    yield from _both("digests", "station", f"{VISIT}_Lookup.result")
     yield from _both("day salt", "station", f"{OUTBOX}day_salt")
     yield from _both("last visit", "station", f"{OUTBOX}last_visit")
     yield from _both("decide", "station", f"{FLOW}decide")
     yield from _both("seen before", "station", f"{FLOW}_seen_before")
+    yield from _both("ask", "station", f"{FLOW}_ask")
     yield from _both("record", "station", f"{FLOW}_record")
     yield from _both("append", "station", f"{OUTBOX}append")
     yield from _statements("append", "station", f"{OUTBOX}append", _OF_APPEND)
@@ -97,7 +101,7 @@ def _station() -> Iterator[Point]:
     yield from _both("nudge", "station", "appliance.run.nudge:Nudge.__call__")
     yield from _both("choose screen", "station", f"{FLOW}_screen")
     yield from _both("show verdict", "station", "appliance.run.panel:PanelThread.show", counts=_is_verdict)
-    yield from _both("wait for removal", "station", f"{FLOW}_wait_for_removal")
+    yield from _both("wait for removal", "station", f"{FRONT}wait_for_removal")
     yield from _both("open outbox", "station", "appliance.outbox.database:connect", stimulus="start")
     yield from _both("say state", "station", f"{OUTBOX}say", stimulus="start")
 

@@ -64,23 +64,26 @@ def run_until_crash(stage: Stage, card: Any, at: int, shown: Path) -> int:
     stage.outbox.close()
     child = os.fork()
     if child == 0:
-        stage.restart()
-        stage.slot.insert(card)
-        calls = [0]
+        try:  # a child that raised would go on with the other tests
+            stage.restart()
+            stage.slot.insert(card)
+            calls = [0]
 
-        def after_call(name: str) -> None:
-            calls[0] += 1
-            if calls[0] == at:
-                os._exit(CRASHED)
+            def after_call(name: str) -> None:
+                calls[0] += 1
+                if calls[0] == at:
+                    os._exit(CRASHED)
 
-        world = stage.world()
-        joints: dict[str, Any] = {
-            name: Crashing(getattr(world, name), after_call) for name in ("reader", "clock", "outbox", "writer")
-        }
-        panel = Crashing(Shown(shown, stage.slot.remove), after_call)
-        crashing: World = replace(world, **joints, panel=panel)
-        serve(crashing, stage.profile, lambda: stage.slot.card is not None)
-        os._exit(FINISHED)
+            world = stage.world()
+            joints: dict[str, Any] = {
+                name: Crashing(getattr(world, name), after_call) for name in ("reader", "clock", "outbox", "writer")
+            }
+            panel = Crashing(Shown(shown, stage.slot.remove), after_call)
+            crashing: World = replace(world, **joints, panel=panel)
+            serve(crashing, stage.profile, lambda: stage.slot.card is not None)
+            os._exit(FINISHED)
+        finally:
+            os._exit(1)
     _, status = os.waitpid(child, 0)
     stage.restart()
     return os.waitstatus_to_exitcode(status)
