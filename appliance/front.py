@@ -79,6 +79,7 @@ class Front:
         Returns:
             None where the card left, a button that stands for nothing was pressed, or nobody answered in time.
         """
+        self._forget_presses()  # a finger that bounced answers one question, not two
         words = {button: label.word for button, label in zip(Button, labels, strict=False)}
         end_s = self._now_s() + ANSWER_WITHIN_S
         self.world.panel.show(screen or Screen(State.CHOOSE, labels=tuple(labels)))
@@ -110,6 +111,11 @@ class Front:
             if not is_reminded and self._now_s() - since_s > REMIND_AFTER_S:
                 is_reminded = True
                 self.world.panel.show(Screen(State.REMOVE_CARD))
+        self._forget_presses()  # they were this person's, not the next one's
+
+    def _forget_presses(self) -> None:
+        while self.world.panel.pressed() is not None:
+            pass
 
     def _idle(self) -> State:
         needs_officer = self._profile.approve is not None and self.world.session.handle is None

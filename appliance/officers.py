@@ -37,11 +37,11 @@ def attend(world: World, profile: Profile, front: Front, card: Examined) -> bool
     Returns:
         False where the officer is a member, too, and came for an own visit.
     """
-    session, at, vouching = world.session, card.at, world.vouching()
+    session, at, vouching, source = world.session, card.at, world.vouching(), _source(world)
     labels = (_SIGN_OFF, *_optional(vouching, profile, card))
     screen = None
-    if session.handle != card.officer:
-        screen = replace(_sign_on(world, card), labels=labels)
+    if (session.handle, session.source) != (card.officer, source):  # another roster may give the handle to another
+        screen = replace(_sign_on(world, card, source), labels=labels)
     session.seen_s = at.monotonic_s
     word = front.ask(labels, screen)
     if word == _OWN_VISIT.word:
@@ -64,12 +64,15 @@ def _optional(vouching: Profile | None, profile: Profile, card: Examined) -> Ite
         yield _OWN_VISIT
 
 
-def _sign_on(world: World, card: Examined) -> Screen:
+def _source(world: World) -> str:
+    roster = world.roster()
+    return roster.roster.source if roster else ""
+
+
+def _sign_on(world: World, card: Examined, source: str) -> Screen:
     """Begin the session of an officer, and end that of another; return what that shows."""
     if world.session.handle is not None:
         sign_off(world, card.at)
-    roster = world.roster()
-    source = roster.roster.source if roster else ""
     sequence = _sign(world, SIGNED_ON, card.at, {"handle": card.officer, "source": source})
     world.session.handle, world.session.source = card.officer, source
     return Screen(State.SIGNED_ON, at=card.at.time, reference=str(sequence))

@@ -80,6 +80,17 @@ def test_a_signs_off_and_another_officer_takes_over(stage: Stage) -> None:
     assert visit(stage)["verdict"] == "could_not_check"
 
 
+def test_a_handle_is_that_of_its_roster(stage: Stage) -> None:
+    """A newer roster may list the officers in another order: the same handle is somebody else then."""
+    play(stage, officer(51))
+    newer = roster_body("school-1", "2026-11-23", MEMBERS, officers=[person(serial).citizen_id for serial in (52, 51)])
+    assert stage.roster is not None
+    stage.roster = replace(signed_roster(body=newer), roster=replace(signed_roster(body=newer).roster, version=43))
+    play(stage, officer(52))
+    told = [(event["type"], *event["data"]["officer"].values()) for event in stage.events()]
+    assert told == [(SIGNED_ON, "o1", "roster:42"), (SIGNED_OFF, "o1", "roster:42"), (SIGNED_ON, "o1", "roster:43")]
+
+
 def test_t83_a_visit_stays_with_the_officer_who_was_there(stage: Stage) -> None:
     play(stage, officer(51))
     first = visit(stage, 2)

@@ -143,6 +143,18 @@ def test_a_choice_is_forgotten_with_the_card(tmp_path: Path) -> None:
     assert [event["data"]["choice"] for event in stage.events()] == ["pay_as_owner", "pay_for_other"]
 
 
+def test_t26_a_second_press_of_one_finger_chooses_nothing_for_the_next_person(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, profile=SERVICES["dlt.vehicle_tax"])
+
+    def press_twice(actor: Any) -> None:
+        press(B)(actor)
+        press(B)(actor)
+
+    play(stage, ThaiCard(person(2)), {State.CHOOSE: [press_twice]})
+    play(stage, ThaiCard(person(3)), {State.CHOOSE: [press(A)]})
+    assert [event["data"]["choice"] for event in stage.events()] == ["pay_for_other", "pay_as_owner"]
+
+
 def test_t27_a_card_swapped_while_it_is_asked_makes_a_visit_of_its_own(stage: Stage) -> None:
     """The next person's card goes in while the screen still asks the one before."""
     stage.profile = SERVICES["dlt.vehicle_tax"]
