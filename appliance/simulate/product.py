@@ -191,6 +191,7 @@ class Product:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.connect(str(self.runtime / SOCKET_NAME))
             line.sendall(json.dumps({"press": button}).encode() + b"\n")
+            time.sleep(0.2)  # who hangs up at once may not be heard
 
     def wait_for_screen(self, state: str, since: int = 0) -> dict[str, Any]:
         """Wait until the panel shows ``state`` on a screen after number ``since``; return that screen."""

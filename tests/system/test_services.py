@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,17 @@ def whole_event(product: Product, event: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def status(product: Product) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(product.station("--json", "status"))
+    return found
+
+
+def _says(product: Product, served: dict[str, Any]) -> bool:
+    return bool(status(product)["service"] == served)
+
+
 def all_arrived(product: Product) -> None:
-    product.wait_for(lambda: json.loads(product.station("--json", "status"))["backlog"]["count"] == 0, "receipts", 40.0)
+    product.wait_for(lambda: status(product)["backlog"]["count"] == 0, "receipts", 40.0)
     product.agency("audit")
     product.station("outbox", "verify")
 
@@ -56,8 +66,7 @@ def test_a_pushed_profile_is_taken_up_between_two_people_and_is_an_event(tmp_pat
         assert whole_event(product, event)["data"]["service"]["version"] == 9
         visits = [whole_event(product, one)["data"] for one in received(product, "school.attendance.v1")]
         assert sorted(one["service"]["version"] for one in visits) == [2, 9]
-        status = json.loads(product.station("--json", "status"))
-        assert status["service"]["version"] == 9
+        assert status(product)["service"]["version"] == 9
 
 
 def test_an_officer_approves_and_vouches(tmp_path: Path) -> None:
@@ -120,7 +129,7 @@ def test_every_service_starts_as_a_real_station(tmp_path: Path) -> None:
             product.write_settings()
             product.start("station")
             product.wait_until_ready(before)
-            status = json.loads(product.station("--json", "status"))
-            assert status["service"] == {"id": profile.id, "version": profile.version, "sha256": profile.sha256}
+            served = {"id": profile.id, "version": profile.version, "sha256": profile.sha256}
+            product.wait_for(partial(_says, product, served), f"the word that it is {profile.id}")
         all_arrived(product)
         assert len(received(product, "station.service_changed.v1")) == len(shipped()) - 2
