@@ -168,12 +168,14 @@ def verify(home: Home, arguments: argparse.Namespace) -> int:
     else:
         for problem in result.problems:
             print(f"line {problem.line}: {problem.code}: {problem.text}")
+    if result.unlisted:
+        say(f"the first {len(result.problems)} problems are listed; there are {result.unlisted} more")
     if not result.events:
         say("no events in the file")
         return 1
     for station, when in sorted(result.revoked.items()):
         say(f"{station} was revoked at {when}; its signatures hold, whether to believe them is yours to say")
-    say(f"{result.events} events in {result.chains} chains, {len(result.problems)} problems")
+    say(f"{result.events} events in {result.chains} chains, {len(result.problems) + result.unlisted} problems")
     return 1 if result.problems else 0
 
 

@@ -16,6 +16,9 @@ from appliance.events.chain import Position
 from appliance.events.sign import Jwk
 
 
+MAX_LISTED = 1000
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is broken.
@@ -39,13 +42,22 @@ class Verification:
         events: lines read.
         chains: how many chains.
         revoked: stations that signed events with a key that was revoked, and when it was.
-        problems: in order of lines.
+        problems: in order of lines, the first ``MAX_LISTED``.
+        unlisted: how many more there are.
     """
 
     events: int = 0
     chains: int = 0
     revoked: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unlisted: int = 0
+
+    def add(self, problem: Problem) -> None:
+        """Note a problem; a file of garbage must not fill the memory with them."""
+        if len(self.problems) < MAX_LISTED:
+            self.problems.append(problem)
+        else:
+            self.unlisted += 1
 
 
 def keys_from_jwks(jwks: Iterable[Jwk]) -> list[EventKey]:
@@ -68,13 +80,13 @@ def verify_export(
         try:
             finding = _inspect(jws, ring, rules, result.revoked)
         except VerificationError as error:
-            result.problems.append(Problem(number, "signature", str(error)))
+            result.add(Problem(number, "signature", str(error)))
             continue
         if finding.code:
-            result.problems.append(Problem(number, finding.code, "the content does not hold"))
+            result.add(Problem(number, finding.code, "the content does not hold"))
         problem = _chain_problem(number, finding, expected)
         if problem:
-            result.problems.append(problem)
+            result.add(problem)
     result.chains = len(expected)
     return result
 

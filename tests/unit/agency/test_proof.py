@@ -111,6 +111,14 @@ def test_the_words_name_lines_too_and_an_empty_file_proves_nothing(held: Office)
     assert held.desk.run("verify", held.folder / "none").code == 2
 
 
+def test_a_file_of_garbage_is_counted_and_not_kept(held: Office) -> None:
+    ran = verified(held, ["y"] * 2500)
+    told = ran.json()
+    assert (ran.code, told["events"], len(told["problems"]), told["unlisted"]) == (1, 2500, 1000, 1500)
+    assert "there are 1500 more" in ran.err
+    assert "2500 problems" in ran.err
+
+
 def test_a_mark_at_the_start_of_an_export_spoils_nothing(held: Office) -> None:
     file = held.folder / "e.jws"
     file.write_text("\n".join(exported(held)), "utf-8-sig")
