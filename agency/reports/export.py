@@ -15,7 +15,6 @@ from appliance.errors import VerificationError
 from appliance.events.chain import Position
 from appliance.events.sign import Jwk
 
-
 MAX_LISTED = 1000
 
 
