@@ -6,9 +6,9 @@
 memory-hard digest beside bare ``hashlib.scrypt`` of the same cost; a station makes one for today's secret and one for
 each list, side by side.
 
-``visit`` reads nine APDUs of a virtual card over a serial line (372/12, 372/1) and looks the person up in a roster and
-a deny-list: ``ours`` begins with the first word of the number, ``at the end`` only when the card is read, ``read alone``
-looks nobody up. ``hidden`` is the share of the look-up that the rest of the read covers.
+``visit`` reads nine APDUs of a virtual card over a serial line (372/12, 372/1) and looks the person up in a roster
+and a deny-list: ``ours`` begins with the first word of the number, ``at the end`` only when the card is read, ``read
+alone`` looks nobody up. ``hidden`` is the share of the look-up that the rest of the read covers.
 
 Medians. On a machine of two cores three digests do not run side by side; a Raspberry Pi has four. What a digest takes
 there is not measured here: run this on one.
