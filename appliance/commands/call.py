@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from appliance.config import Settings
     from appliance.outbox.store import Outbox
+    from appliance.services.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,17 @@ class Call:
         from appliance.outbox.store import DATABASE_NAME, Outbox
 
         return Outbox.open(self.state / DATABASE_NAME, read_only=True)
+
+    def services(self) -> "list[Profile]":
+        """Return the service profiles by id; of the software alone where this machine is no enrolled station."""
+        from appliance.errors import ConfigError
+        from appliance.run.documents import services_here
+
+        station = ""
+        with suppress(ConfigError):
+            station = self.settings().station.id
+        profiles = services_here(station, self.state).profiles
+        return [profiles[id_] for id_ in sorted(profiles)]
 
     def show(self, value: Any, lines: Iterable[str]) -> None:
         """Print ``value`` as JSON where that is asked for, else ``lines``."""

@@ -19,24 +19,29 @@ _BASIS = {"public_task": "public task (section 24 (4))", "legal_duty": "legal du
 
 
 def list_(call: Call) -> int:
-    """List the service profiles."""
-    from appliance.services.loading import shipped
-
-    profiles = shipped()
+    """List the service profiles: those of the software, and above them those that the agency signed."""
+    profiles = call.services()
     if call.options.format == "markdown":
-        call.show({"markdown": "\n".join(table(profiles))}, table(profiles))
+        lines = table(profiles)
+        call.show({"markdown": "\n".join(lines)}, lines)
         return 0
-    lines = (f"{one.id:24} {one.version:>3}  {one.title.th} / {one.title.en}" for one in profiles)
+    lines = [f"{one.id:24} {one.version:>3}  {one.title.th} / {one.title.en}{_origin(one)}" for one in profiles]
     call.show([one.as_data() for one in profiles], lines)
     return 0
 
 
+def _origin(profile: "Profile") -> str:
+    from appliance.services.catalogue import Catalogue
+
+    shipped = Catalogue.of_software().profiles.get(profile.id)
+    return "" if shipped == profile else "  (signed by the agency)"
+
+
 def show(call: Call) -> int:
     """Show one profile and exactly which bytes of the card it may read."""
-    from appliance.services.loading import shipped
     from appliance.settings_file import suggestion
 
-    known = {profile.id: profile for profile in shipped()}
+    known = {profile.id: profile for profile in call.services()}
     if call.options.id not in known:
         near = suggestion(call.options.id, known)
         raise WrongUse(f"there is no service {call.options.id!r}{near}; 'card-station service list' shows all")

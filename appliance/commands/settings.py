@@ -1,7 +1,6 @@
 """Commands about the settings."""
 
 from contextlib import suppress
-from pathlib import Path
 
 from appliance.commands.call import Call
 from appliance.errors import ConfigError
@@ -10,7 +9,7 @@ from appliance.errors import ConfigError
 def check(call: Call) -> int:
     """Check the settings file."""
     try:
-        _check_service(call.settings().service.id, call.config_path)
+        _check_service(call, call.settings().service.id)
     except ConfigError as error:
         if call.is_json:
             with suppress(OSError):  # the problems are said all the same
@@ -20,12 +19,11 @@ def check(call: Call) -> int:
     return 0
 
 
-def _check_service(service_id: str, path: Path) -> None:
+def _check_service(call: Call, service_id: str) -> None:
     """Refuse a service that does not exist; the demonstrations' are known only to a station that runs one."""
-    from appliance.services.loading import shipped
     from appliance.settings_file import Problem, read_text, with_lines
 
-    known = [profile.id for profile in shipped() if profile.vouch is None]
+    path, known = call.config_path, [profile.id for profile in call.services() if profile.vouch is None]
     if service_id not in known and not service_id.startswith("demo."):
         problem = Problem(("service", "id"), f"no service {service_id!r}; there is {', '.join(known)}")
         raise ConfigError(with_lines([problem], read_text(path), path.name))

@@ -6,18 +6,22 @@ when the document or the agency's keys changed.
 
 import logging
 from collections.abc import Callable
+from contextlib import closing, suppress
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from appliance.cards.thai_id import Field
-from appliance.errors import ConfigError, VerificationError
+from appliance.errors import ConfigError, StoreError, VerificationError
 from appliance.events.document import Document
 from appliance.events.roster import Roster, SignedRoster
 from appliance.events.schema import SERVICES
 from appliance.events.sign import KeySet
 from appliance.events.writer import EventWriter
-from appliance.outbox.store import Outbox
+from appliance.outbox.store import DATABASE_NAME, Outbox
+from appliance.papers import agency_keys
 from appliance.ports import Clock
+from appliance.run.live_keys import LiveKeys
 from appliance.services.catalogue import Catalogue
 from appliance.services.loading import parse
 from appliance.services.profile import Profile
@@ -111,15 +115,27 @@ class ServiceSource:
         return profiles[self._id]
 
     def _open(self, jws: str | None, keys: KeySet) -> Catalogue:
-        if not jws:
-            return self._software
-        try:
-            document = Document.open(jws, keys, "services", self._station)
-            SERVICES.check(document.body)
-            return self._software.with_document(document.body)
-        except VerificationError as error:
-            _log.error("%s: the stored services are not used: %s", error.code, error)
-            return self._software
+        return services_in_force(self._software, jws, keys, self._station)
+
+
+def services_in_force(software: Catalogue, jws: str | None, keys: KeySet, station: str) -> Catalogue:
+    """Return the profiles of the software and, above them, those of a ``services`` document that holds.
+
+    Args:
+        software: what comes with the package.
+        jws: the newest document that was kept; None for none.
+        keys: the agency's signature keys in force.
+        station: our id.
+    """
+    if not jws:
+        return software
+    try:
+        document = Document.open(jws, keys, "services", station)
+        SERVICES.check(document.body)
+        return software.with_document(document.body)
+    except VerificationError as error:
+        _log.error("%s: the stored services are not used: %s", error.code, error)
+        return software
 
 
 class ServiceChanges:
@@ -144,6 +160,20 @@ class ServiceChanges:
             data = {"clock": at.as_data(), "service": service}
             self._outbox.append(lambda position: self._writer.station(position, SERVICE_CHANGED, at.time, data))
         self._served = service
+
+
+def services_here(station: str, state: Path) -> Catalogue:
+    """Return the profiles that a station knows; those of the software where it has no database or no keys yet.
+
+    Args:
+        station: its id.
+        state: its state directory.
+    """
+    found = Catalogue.of_software()
+    with suppress(ConfigError, StoreError), closing(Outbox.open(state / DATABASE_NAME, read_only=True)) as outbox:
+        keys = LiveKeys(outbox, agency_keys(state), station).now().signatures
+        return services_in_force(found, outbox.document("services"), keys, station)
+    return found
 
 
 def may_read(profile: Profile) -> list[Field]:

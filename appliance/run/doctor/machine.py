@@ -35,7 +35,7 @@ def parts(path: Path, state: Path, environ: Mapping[str, str], is_quiet: bool = 
         environ: the environment.
         is_quiet: the reader worker logs nothing.
     """
-    read, found = settings.settings(path)
+    read, found = settings.settings(path, state)
     yield Part("settings", ConfigError, 78, lambda: found)
     with closing(WorkerReader(read.reader.name, read.reader.allow, is_quiet=is_quiet)) as worker:
         yield Part("pcscd", CardServiceDown, 7, partial(reader.service, worker, reader.knock, reader.has))

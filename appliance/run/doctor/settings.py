@@ -5,14 +5,16 @@ from pathlib import Path
 from appliance.config import Clock, Link, Outbox, Panel, Reader, Service, Settings, Station, load
 from appliance.errors import ConfigError
 from appliance.run.doctor.part import Finding, bad, good, unknown
-from appliance.services.loading import shipped
+from appliance.run.documents import services_here
 
 _CHECK = "'card-station config check' names every mistake"
 _MAKE = "'card-station config show --defaults' prints one to fill in; --config or CARD_STATION_CONFIG names another one"
 
 
-def settings(path: Path) -> tuple[Settings, Finding]:
+def settings(path: Path, state: Path) -> tuple[Settings, Finding]:
     """Return the settings to look at the machine with, and what was found of their file.
+
+    Which services there are, the state directory knows, too.
 
     Where the file cannot be used, every key has its default; a station id and a broker then have none.
     """
@@ -20,7 +22,8 @@ def settings(path: Path) -> tuple[Settings, Finding]:
         read = load(path)
     except ConfigError as error:
         return defaults(), _fault(path, error.problems)
-    known = [profile.id for profile in shipped() if profile.vouch is None]
+    profiles = services_here(read.station.id, state).profiles
+    known = [id_ for id_ in sorted(profiles) if profiles[id_].vouch is None]
     if read.service.id not in known and not read.service.id.startswith("demo."):
         return read, bad(f"[service] id: there is no service {read.service.id}", f"take one of {', '.join(known)}")
     return read, good(f"{path}: station {read.station.id} of {read.station.agency}")

@@ -261,7 +261,7 @@ def test_the_settings_file(tmp_path: Path, text: str | None, result: Result, fou
     path = tmp_path / "station.toml"
     if text is not None:
         path.write_text(text)
-    _, finding = settings(path)
+    _, finding = settings(path, tmp_path)
     assert finding.result is result
     assert found in finding.found
     assert mend in finding.mend
@@ -284,7 +284,7 @@ def test_a_settings_file_that_cannot_be_read(
     path.write_text(GOOD_SETTINGS)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", fail)
-        read, finding = settings(path)
+        read, finding = settings(path, tmp_path)
     assert (read, finding.result) == (defaults(), result)
     assert found in finding.found
     assert finding.mend
@@ -292,7 +292,7 @@ def test_a_settings_file_that_cannot_be_read(
 
 def test_settings_that_cannot_be_used_are_replaced_by_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(f'{GOOD_SETTINGS}[panel]\ndisplay = "virtual"\nrotate = 90\n')
-    read, finding = settings(tmp_path / "station.toml")
+    read, finding = settings(tmp_path / "station.toml", tmp_path)
     assert read == defaults()
     assert read.panel.display is Display.SSD1306
     assert "defaults" in finding.found

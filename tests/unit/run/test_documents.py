@@ -1,5 +1,6 @@
 """Which service is in force: the shipped one, or what the agency signed; and that a change is an event."""
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,12 +14,15 @@ from appliance.cards.thai_id import Field
 from appliance.errors import ConfigError
 from appliance.events.document import Document
 from appliance.events.sign import KeySet, Signer
-from appliance.run.documents import SERVICE_CHANGED, ServiceChanges, ServiceSource, may_read
-from appliance.services.catalogue import services_body
+from appliance.outbox.store import DATABASE_NAME, Outbox
+from appliance.papers import AGENCY_KEYS
+from appliance.run.documents import SERVICE_CHANGED, ServiceChanges, ServiceSource, may_read, services_here
+from appliance.services.catalogue import Catalogue, services_body
 from appliance.services.loading import shipped
 from appliance.services.profile import Profile
 from tests.flow.stage import ATTENDANCE, Stage
 from tests.unit.services.test_catalogue import changed
+from tests.unit.small_agency import Agency
 
 NEWER = changed(9, "duplicate_window_s = 180", "duplicate_window_s = 60")
 
@@ -132,3 +136,19 @@ def test_the_worker_may_read_what_either_card_of_a_service_is_asked_for() -> Non
     enrol = next(one for one in shipped() if one.id == "school.enrol")
     assert may_read(enrol) == [Field.CITIZEN_ID, Field.BIRTH_DATE, Field.ISSUE_DATE, Field.EXPIRY_DATE]
     assert may_read(ATTENDANCE) == [Field.CITIZEN_ID]
+
+
+def test_what_a_machine_knows_by_its_state_directory(tmp_path: Path) -> None:
+    """``service list``, ``config check`` and ``doctor`` count with what the agency signed, and need no database."""
+    assert services_here("bkk-001", tmp_path).profiles == Catalogue.of_software().profiles
+    agency, folder = Agency(), tmp_path / "state"
+    folder.mkdir()
+    outbox = Outbox.open(folder / DATABASE_NAME, create=True)
+    now = datetime.now(UTC)
+    document = Document("services", 1, now, now + timedelta(days=30), ("bkk-001",), services_body([NEWER]))
+    outbox.take_document("services", 1, document.sign(agency.signers["document"]))
+    outbox.close()
+    assert services_here("bkk-001", folder).profiles["school.attendance"] == ATTENDANCE, "no keys to believe it by"
+    (folder / AGENCY_KEYS).write_text(json.dumps({"keys": [agency.signers["document"].public("document")]}))
+    assert services_here("bkk-001", folder).profiles["school.attendance"] == NEWER
+    assert services_here("bkk-002", folder).profiles["school.attendance"] == ATTENDANCE, "it is for another station"
