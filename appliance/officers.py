@@ -85,6 +85,12 @@ def sign_off_idle(world: World) -> None:
         sign_off(world, at)
 
 
+def end_session(world: World) -> None:
+    """Sign off whoever is at work: the station stops. Raises StoreError."""
+    if world.session.handle is not None:
+        sign_off(world, world.clock.now())
+
+
 def sign_off(world: World, at: Moment) -> int:
     """End the session that runs; return the sequence number of the event. Raises StoreError."""
     session = world.session

@@ -27,7 +27,7 @@ from appliance.errors import (
     StoreError,
 )
 from appliance.flow import serve
-from appliance.officers import sign_off_idle
+from appliance.officers import end_session, sign_off_idle
 from appliance.outbox.reserve import Reserve, shortage
 from appliance.panel.screens import Button, Screen, State
 from appliance.ports import Panel
@@ -159,6 +159,8 @@ class Station:
                 raise  # the next start mends it
             except StoreError as error:
                 self._wait_until_durable(error)
+        with suppress(StoreError):
+            end_session(self._world)
         self._notifier.stopping()
 
     def _serve_one(self) -> None:

@@ -387,6 +387,18 @@ def test_systemd_hears_ready_alive_and_stopping(bench: Bench, tmp_path: Path, mo
     assert heard == ["READY=1\nSTATUS=serving school.attendance", *["WATCHDOG=1"] * 3, "STOPPING=1"]
 
 
+def test_a_station_that_stops_signs_the_officer_off(bench: Bench) -> None:
+    bench.run(card(51))
+    assert [event["type"] for event in bench.stage.events()] == ["officer.signed_on.v1", "officer.signed_off.v1"]
+    assert bench.states[:2] == [State.READING, State.SIGNED_ON]
+
+
+def test_an_officer_is_signed_off_while_nobody_is_there(bench: Bench) -> None:
+    bench.run(card(51), lambda: bench.stage.later(minutes=16), lambda: None, lambda: None)
+    times = [event["time"] for event in bench.stage.events()]
+    assert len(times) == 2, "once, and not again at the stop"
+
+
 def watched(bench: Bench) -> None:
     """Give the station its eye on the clock."""
     stage = bench.stage
