@@ -88,8 +88,15 @@ class ServiceSource:
         self.active = self._newest()
 
     def look(self) -> bool:
-        """Take up what the agency sent since the last look; say whether the active service is another one now."""
-        newest = self._newest()
+        """Take up what the agency sent since the last look; say whether the active service is another one now.
+
+        A document that leaves the active service out changes nothing: it must not be able to stop the station.
+        """
+        try:
+            newest = self._newest()
+        except ConfigError as error:
+            _log.error("%s: serving %s as before: %s", error.code, self.active.id, error)
+            return False
         is_another = newest.sha256 != self.active.sha256
         self.active = newest
         return is_another

@@ -123,6 +123,9 @@ def _names(profile: Profile) -> Iterator[Problem]:
 
 
 def _fields(profile: Profile) -> Iterator[Problem]:
+    for table in ("record", "second"):
+        if "photo" in getattr(getattr(profile, table), "sealed", ()):
+            yield Problem((table, "sealed"), "'photo' is larger than what an event may hold")
     yield from _read_problems("card", profile.card.read, profile.card.never)
     yield from _missing("record", "sealed", profile.record.sealed, profile.card.read)
     if profile.second is not None:

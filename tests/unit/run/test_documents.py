@@ -98,6 +98,22 @@ def test_a_service_that_only_the_agency_knows_can_serve(desk: Desk) -> None:
         desk.source("library.visits")
 
 
+def test_a_document_without_the_active_service_does_not_stop_the_station(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    from appliance.services.loading import parse
+
+    own = parse(ATTENDANCE.text.replace(b"school.attendance", b"library.visit"), "x.toml")
+    desk.send(own)
+    source = desk.source("library.visit")
+    desk.send(NEWER)
+    with caplog.at_level(logging.ERROR):
+        assert not source.look()
+    assert source.active == own
+    assert "serving library.visit as before" in caplog.text
+    assert not source.is_outdated()
+
+
 def events(desk: Desk) -> list[dict[str, Any]]:
     return [event for event in desk.stage.events() if event["type"] == SERVICE_CHANGED]
 

@@ -13,6 +13,7 @@ from appliance.services.vocabulary import CHECKS, FIELDS
 FOLDER = files("appliance.services")
 ATTENDANCE = FOLDER.joinpath("school_attendance.toml").read_text("utf-8")
 ENROL = FOLDER.joinpath("school_enrol.toml").read_text("utf-8")
+POLICE = FOLDER.joinpath("police_lost_document.toml").read_text("utf-8")
 UNIT = FOLDER.joinpath("nhso_unit_register.toml").read_text("utf-8")
 
 
@@ -72,6 +73,7 @@ WRONG = [
     (ENROL, ', "two_persons"]', "]", "is checked by 'two_persons'"),
     (ENROL, "max_age = 20", "max_age = 2", "is below min_age"),
     (ENROL, 'role = "child"', 'role = "aunt"', '[second] role: must be one of "guardian", "child"'),
+    (POLICE, 'sealed = ["citizen_id", ', 'sealed = ["photo", ', "[record] sealed: 'photo' is larger than"),
     (UNIT, "deadline_ms = 4000", "deadline_ms = 40000", "40000 is out of range"),
     (UNIT, 'question = "entitlement"\n', "", "[online] question: is missing"),
     (UNIT, '"chip_number"]\nnever', '"laser_number"]\nnever', "'laser_number' stands in card.never"),
