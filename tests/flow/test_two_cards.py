@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from appliance.cards.thai_id import Field
 from appliance.panel.screens import Button, State
 from appliance.simulate.card import BankCard, MuteCard, ThaiCard
 from appliance.simulate.deck import deck
-from appliance.simulate.persons import person
+from appliance.simulate.persons import HealthRight, person
 from tests.flow.actor import change_to, later, play, press, pull
 from tests.flow.stage import SERVICES, Stage
 
@@ -182,3 +183,26 @@ def test_the_stop_of_the_station_ends_a_question_without_an_event(tmp_path: Path
     serve(stage.world(), stage.profile, lambda: False)
     assert stage.events() == []
     assert stage.panel.states == [State.READING, State.CHOOSE]
+
+
+def test_two_cards_full_to_the_brim_fit_into_one_event(stage: Stage) -> None:
+    """Every field but the photo, in Thai, of both cards: an event must never be too large to be stored."""
+    long = "ก" * 24
+    health = HealthRight("ก" * 60, "ก" * 100, "ก" * 80, "ก" * 80)
+    full = replace(
+        GUARDIAN, name_th="#".join([long] * 4), issuer="ก" * 100, address="#".join(["ก" * 19] * 8), health=health
+    )
+    names = tuple(field.symbol for field in Field if field is not Field.PHOTO)
+    second = stage.profile.second
+    assert second is not None
+    stage.profile = replace(
+        stage.profile,
+        card=replace(stage.profile.card, read=names),
+        record=replace(stage.profile.record, sealed=names),
+        second=replace(second, read=names, sealed=names),
+    )
+    child = ThaiCard(replace(full, citizen_id=CHILD.citizen_id, birth=CHILD.birth))
+    play(stage, ThaiCard(full), {**ENROL, State.SECOND_CARD: [change_to(child)]})
+    event = stage.events()[-1]
+    assert set(stage.opened(event)["child"]) == set(names)
+    assert len(stage.rows()[-1].jws) < 32 * 1024
