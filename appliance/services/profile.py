@@ -152,7 +152,9 @@ class Retention:
 class Display:
     """What the panel shows of the person."""
 
-    name: Annotated[bool, Key("Whether the Thai name is shown while the card is in.", Flag())] = False
+    name: Annotated[
+        bool, Key("Whether the Thai name may be shown while the card is in; this version shows no name.", Flag())
+    ] = False
 
 
 #: Tables of the file, in its order, and whether one may be left out.
