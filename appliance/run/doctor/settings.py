@@ -6,6 +6,7 @@ from appliance.config import Clock, Link, Outbox, Panel, Reader, Service, Settin
 from appliance.errors import ConfigError
 from appliance.run.doctor.part import Finding, bad, good, unknown
 from appliance.run.documents import services_here
+from appliance.services.catalogue import Catalogue
 
 _CHECK = "'card-station config check' names every mistake"
 _MAKE = "'card-station config show --defaults' prints one to fill in; --config or CARD_STATION_CONFIG names another one"
@@ -22,11 +23,16 @@ def settings(path: Path, state: Path) -> tuple[Settings, Finding]:
         read = load(path)
     except ConfigError as error:
         return defaults(), _fault(path, error.problems)
-    profiles = services_here(read.station.id, state).profiles
-    known = [id_ for id_ in sorted(profiles) if profiles[id_].vouch is None]
+    known = _served(Catalogue.of_software())
+    if read.service.id not in known:  # the database is opened only where it must be: that leaves files beside it
+        known = _served(services_here(read.station.id, state))
     if read.service.id not in known and not read.service.id.startswith("demo."):
         return read, bad(f"[service] id: there is no service {read.service.id}", f"take one of {', '.join(known)}")
     return read, good(f"{path}: station {read.station.id} of {read.station.agency}")
+
+
+def _served(catalogue: Catalogue) -> list[str]:
+    return [profile.id for _, profile in sorted(catalogue.profiles.items()) if profile.vouch is None]
 
 
 def defaults() -> Settings:
