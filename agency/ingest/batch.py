@@ -42,10 +42,12 @@ class Tally:
     Args:
         outcomes: number of events by station and outcome (``dropped`` is one).
         urgencies: the receipts to send, and how soon.
+        alarms: what the log is told of single events, with the level, once they are durable.
     """
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     urgencies: dict[Address, Urgency] = field(default_factory=dict)
+    alarms: list[tuple[int, str]] = field(default_factory=list)
 
     def count(self, station: str, outcome: str) -> None:
         """Count one event."""
@@ -87,6 +89,8 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
             tally.urgencies[address] = Urgency.NEW if count == 1 and is_next else Urgency.BACKLOG
         ledger.write()
         count_commit(connection)
+    for level, alarm in tally.alarms:  # not sooner: who reads one finds it in the store, and a batch may be rolled back
+        _log.log(level, alarm)
     return tally
 
 
@@ -125,11 +129,11 @@ def _judged(line: Opened | VerificationError, station: str, rules: Rules) -> Fin
 
 
 def _drop(station: str, reasons: Counter[str], tally: Tally) -> None:
-    """Count and log what a station's part of the batch lost, in one line."""
+    """Count what a station's part of the batch lost; the log is told in one line."""
     if reasons:
         tally.outcomes[station, "dropped"] += reasons.total()
         told = [reason if count == 1 else f"{count} times {reason}" for reason, count in reasons.most_common()]
-        _log.warning("station %s: dropped: %s", station, "; ".join(told))
+        tally.alarms.append((logging.WARNING, f"station {station}: dropped: {'; '.join(told)}"))
 
 
 def _take_one(ledger: Ledger, finding: Finding, tally: Tally) -> ChainKey | None:
@@ -137,7 +141,8 @@ def _take_one(ledger: Ledger, finding: Finding, tally: Tally) -> ChainKey | None
     outcome, chain = ledger.enter(finding)
     tally.count(finding.station, outcome.value)
     if outcome is Outcome.QUARANTINED:
-        _log.warning("station %s: quarantined: %s", finding.station, finding.code or "no place of its own")
+        code = finding.code or "no place of its own"
+        tally.alarms.append((logging.WARNING, f"station {finding.station}: quarantined: {code}"))
     if outcome is Outcome.FORK:
-        _log.error("station %s: fork: this chain needs an operator", finding.station)
+        tally.alarms.append((logging.ERROR, f"station {finding.station}: fork: this chain needs an operator"))
     return chain

@@ -1,5 +1,6 @@
 """Commit, chains and the high-water mark, on a real database: what is new, what comes again, what contradicts."""
 
+import logging
 from dataclasses import replace
 
 import pytest
@@ -213,6 +214,41 @@ def test_a_batch_that_fails_half_way_leaves_nothing(office: Office, monkeypatch:
         with pytest.raises(RuntimeError):
             office.take(*lines)
     assert outcomes(office.take(*lines)) == {"new": 4}
+
+
+def test_an_alarm_is_raised_only_of_what_is_durable(office: Office) -> None:
+    here = office.station.next
+    office.take(office.station.started())
+    office.station.next = here
+    second = office.station.started()
+    found: list[int] = []
+
+    class Operator(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "fork" in record.getMessage():
+                with office.database.read() as connection:
+                    found.append(len(chains.list_forks(connection, office.station.id)))
+
+    log = logging.getLogger("agency.ingest.batch")
+    operator = Operator()
+    log.addHandler(operator)
+    try:
+        office.take(second)
+    finally:
+        log.removeHandler(operator)
+    assert found == [1]
+
+
+def test_of_a_batch_that_is_rolled_back_no_alarm_is_raised(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(chains, "move_high_water", fails)
+    with pytest.raises(RuntimeError):
+        office.take(office.station.started(), office.station.poison(), "not.a.jws")
+    assert caplog.text == ""
 
 
 def test_receipts_name_at_most_a_hundred_gaps(office: Office) -> None:
