@@ -21,7 +21,8 @@ from agency.store.chains import Chain, ChainKey, Link
 from agency.store.database import Connection
 from agency.store.gaps import Excuse, excuses, passed_over, put_excuses
 from agency.store.stations import flag_station
-from appliance.events.chain import Position
+from appliance.events.chain import Position, jws_hash
+from appliance.events.sign import mirrored
 
 BROKEN = "chain.broken.v1"
 
@@ -148,7 +149,7 @@ class Ledger:
     def _place(self, account: _Account, finding: Finding, position: Position) -> Outcome:
         held = account.held.get(position.sequence)
         if held is not None:
-            return Outcome.DUPLICATE if held.hash == finding.hash else self._fork(finding, position, "other_hash")
+            return Outcome.DUPLICATE if _is_same(held, finding) else self._fork(finding, position, "other_hash")
         if not _links(account, finding, position) or self._follows_a_fork(account, position):
             return self._fork(finding, position, "unlinked")
         account.held[position.sequence] = Link(position.sequence, finding.hash, position.previous)
@@ -189,6 +190,14 @@ class Ledger:
         flag_station(self._connection, finding.station, "fork" if reason == "other_hash" else reason)
         chains.put_fork(self._connection, _forked(finding, position, reason))
         return Outcome.FORK
+
+
+def _is_same(held: Link, finding: Finding) -> bool:
+    """Say whether the station has said this already; who carries an ES256 event can mirror its signature (ADR 0036)."""
+    if held.hash == finding.hash:
+        return True
+    mirror = mirrored(finding.jws)
+    return mirror is not None and jws_hash(mirror) == held.hash
 
 
 def _next(account: _Account, top: Link) -> Link | None:

@@ -26,6 +26,7 @@ from appliance.events import strict_json
 ALGORITHMS = ("Ed25519", "ES256")
 MAX_JWS_BYTES = 1 << 20
 _HEADER_MEMBERS = {"alg", "kid", "typ", "cty"}
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # FIPS 186-5, n of P-256
 
 
 class MessageType(NamedTuple):
@@ -114,9 +115,10 @@ class Signer:
         if message.cty:
             header["cty"] = message.cty
         try:
-            return jws.serialize_compact(header, strict_json.encode(payload), self._key, algorithms=[*ALGORITHMS])
+            token = jws.serialize_compact(header, strict_json.encode(payload), self._key, algorithms=[*ALGORITHMS])
         except (JoseError, ValueError) as error:
             raise SigningError(f"cannot sign: {type(error).__name__}") from None
+        return token if self._algorithm == "Ed25519" else min(token, str(mirrored(token)), key=_s_of)
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,31 @@ class KeySet:
         except (JoseError, ValueError) as error:
             raise VerificationError(f"the signature does not hold: {type(error).__name__}") from None
         return strict_json.decode_object(payload or b"")
+
+
+def mirrored(token: str) -> str | None:
+    """Return the other compact JWS that holds where this ES256 one does, or None for Ed25519, which has one form only.
+
+    ECDSA accepts (r, n - s) wherever it accepts (r, s): anybody may turn one into the other without the key, and it has
+    another hash. ``Signer`` gives the form with the lower s. The signature is not checked here.
+
+    Raises:
+        VerificationError: not a compact JWS, or its signature is none of ES256.
+    """
+    if _header(token).get("alg") != "ES256":
+        return None
+    s = _s_of(token)
+    signed, _, signature = token.rpartition(".")
+    r_and_s = _unbase64(signature)[:32] + (_P256_ORDER - s).to_bytes(32, "big")
+    return f"{signed}.{base64.urlsafe_b64encode(r_and_s).decode().rstrip('=')}"
+
+
+def _s_of(token: str) -> int:
+    signature = _unbase64(token.rpartition(".")[2])
+    s = int.from_bytes(signature[32:], "big")
+    if len(signature) != 64 or not 0 < s < _P256_ORDER:
+        raise VerificationError("the signature is none of ES256")
+    return s
 
 
 def _header(token: str) -> dict[str, str]:

@@ -2,18 +2,21 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from joserfc.jwk import ECKey
 
 from agency.ingest.batch import Bundle, Tally, take
 from agency.ingest.receipts import Address, Urgency, compose
 from agency.store import chains
+from agency.store.database import Database
 from agency.store.stations import find_station
 from appliance.events.chain import Position
 from appliance.events.receipt import Receipt
-from appliance.events.sign import DOCUMENT_TYPE, EVENT_TYPE, Signer
+from appliance.events.sign import DOCUMENT_TYPE, EVENT_TYPE, Signer, mirrored
 from tests.unit.agency.conftest import Office
-from tests.unit.agency.fleet import Pupil, Station, jws_hash, visits
+from tests.unit.agency.fleet import Desk, Pupil, Station, jws_hash, visits
 
 
 def outcomes(tally: Tally) -> dict[str, int]:
@@ -83,6 +86,20 @@ def test_another_event_in_the_same_place_is_a_fork_and_both_are_kept(office: Off
     assert (fork.hash, fork.reason, fork.jws) == (jws_hash(second), "other_hash", second)
     assert (receipt(office).through, receipt(office).hash) == (2, jws_hash(first))
     assert flag(office) == "fork"
+
+
+def test_the_mirrored_signature_of_an_event_is_no_fork(desk: Desk, tmp_path: Path) -> None:
+    station = Station("bkk-001", signer=Signer(dict(ECKey.generate_key("P-256").as_dict(private=True))))
+    desk.enrol(station, tmp_path)
+    with Database.open(desk.home.database) as database:
+        office = Office(desk, database, station, tmp_path)
+        lines = visits(station, 2)
+        office.take(*lines)
+        mirrors = [str(mirrored(line)) for line in lines]
+        assert not set(mirrors) & set(lines)
+        assert outcomes(office.take(*mirrors)) == {"duplicate": 3}
+        assert (receipt(office).through, receipt(office).hash) == (3, jws_hash(lines[2]))
+        assert flag(office) is None
 
 
 def test_an_event_that_does_not_link_is_never_covered(office: Office) -> None:

@@ -2,8 +2,10 @@
 
 import base64
 import json
+import string
 
 import pytest
+from joserfc.jwk import ECKey
 
 from appliance.errors import SigningError, VerificationError
 from appliance.events import strict_json
@@ -15,6 +17,7 @@ from appliance.events.sign import (
     KeySet,
     MessageType,
     Signer,
+    mirrored,
     thumbprint,
     unverified_payload,
 )
@@ -170,12 +173,54 @@ def test_sealing_keys_in_a_set_are_passed_over() -> None:
 
 
 def test_keys_on_a_chip_sign_with_es256() -> None:
-    from joserfc.jwk import ECKey
-
     signer = Signer(dict(ECKey.generate_key("P-256").as_dict(private=True)))
     jws = signer.sign({"a": 1}, EVENT_TYPE)
     assert header(jws)["alg"] == "ES256"
     assert keys(signer).verify(jws, EVENT_TYPE, "event") == {"a": 1}
+
+
+def test_es256_has_one_mirror_and_we_give_the_lower_form() -> None:
+    signer = Signer(dict(ECKey.generate_key("P-256").as_dict(private=True)))
+    for number in range(20):
+        jws = signer.sign({"a": number}, EVENT_TYPE)
+        mirror = mirrored(jws)
+        assert mirror not in (None, jws)
+        assert keys(signer).verify(str(mirror), EVENT_TYPE, "event") == {"a": number}  # so it must be told apart
+        assert mirrored(str(mirror)) == jws
+        assert unbase64(jws)[32] < 0x80 <= unbase64(str(mirror))[32] + 1
+
+
+def unbase64(jws: str) -> bytes:
+    return base64.urlsafe_b64decode(jws.rpartition(".")[2] + "==")
+
+
+@pytest.mark.parametrize("signature", ["", "AAAA", "_" * 86, "A" * 86, "!" * 86])
+def test_what_is_no_es256_signature_has_no_mirror(signature: str) -> None:
+    jws = Signer(dict(ECKey.generate_key("P-256").as_dict(private=True))).sign({}, EVENT_TYPE)
+    with pytest.raises(VerificationError):
+        mirrored(f"{jws.rpartition('.')[0]}.{signature}")
+
+
+def test_an_ed25519_event_has_one_form_only() -> None:
+    signer = Signer.generate()
+    jws = signer.sign({"a": 1}, EVENT_TYPE)
+    assert mirrored(jws) is None
+    order = 2**252 + 27742317777372353535851937790883648493  # RFC 8032, L
+    signed, _, _ = jws.rpartition(".")
+    r, s = unbase64(jws)[:32], int.from_bytes(unbase64(jws)[32:], "little")
+    others = [f"{signed}.{text(r + (s + k * order).to_bytes(32, 'little'))}" for k in range(1, 8)]
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    last = letters.index(jws[-1])
+    others += [jws[:-1] + letters[last ^ spare] for spare in range(1, 16)]  # the bits that 64 bytes do not fill
+    others += [jws + more for more in ("=", "==", "\n", " ", ".", "A")]
+    others += [f"{jws[:-3]}{more}{jws[-3:]}" for more in ("\n", " ", "!")]
+    for other in others:
+        with pytest.raises(VerificationError):
+            keys(signer).verify(other, EVENT_TYPE, "event")
+
+
+def text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}'.encode("utf-16"), '{"a": 1}'.encode("utf-32"), b'\xef\xbb\xbf{"a": 1}'])
