@@ -2,9 +2,9 @@
 
 ::
 
-    keys/    receipt.jwk document.jwk duty.jwk escrow.jwk ca.key       0700, files 0600
+    keys/    PURPOSE.jwk (events.agency_keys) ca.key                    0700, files 0600
              PURPOSE-KID.jwk (of before)  PURPOSE.next.jwk (not yet pushed)
-    tls/     server, agency-ingest, agency-desk: .pem and .key         0700, files 0600
+    tls/     server, agency-ingest, -linkage, -desk: .pem and .key     0700, files 0600
     public/  agency.jwks stations.jwks ca.pem                          what a verifier needs, no secret
     broker/  mosquitto.conf acl data/
     agency.sqlite3
@@ -24,7 +24,6 @@ from appliance.events import strict_json
 from appliance.events.sign import Jwk
 
 DEFAULT_HOME = "/var/lib/card-agency"
-KEY_NAMES = ("receipt", "document", "duty", "escrow")
 
 
 @dataclass(frozen=True)

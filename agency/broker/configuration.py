@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INGEST_USER = "agency-ingest"
+LINKAGE_USER = "agency-linkage"
 DESK_USER = "agency-desk"
 MAX_PACKET_BYTES = 262144  # a roster of 10,000
 
@@ -54,6 +55,9 @@ user {ingest}
 topic read cs/1/{agency}/+/event
 topic read cs/1/{agency}/+/status
 topic readwrite cs/1/{agency}/+/receipt
+
+user {linkage}
+topic read cs/1/{agency}/+/query
 topic write cs/1/{agency}/+/answer
 
 user {desk}
@@ -107,4 +111,4 @@ class Broker:
 
     def access(self) -> str:
         """Return the ACL file."""
-        return _ACCESS.format(agency=self.agency, ingest=INGEST_USER, desk=DESK_USER)
+        return _ACCESS.format(agency=self.agency, ingest=INGEST_USER, linkage=LINKAGE_USER, desk=DESK_USER)

@@ -11,13 +11,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from agency.broker.configuration import DESK_USER, INGEST_USER, Broker
+from agency.broker.configuration import DESK_USER, INGEST_USER, LINKAGE_USER, Broker
 from agency.desk.authority import Authority, KeyPair
+from agency.desk.keys import new_key, public_half
 from agency.home import Home, jwks_text, write_public, write_secret
 from agency.store.database import Database
 from appliance.events import strict_json
-from appliance.events.seal import generate_sealing_key, public_sealing_key
-from appliance.events.sign import Signer
+from appliance.events.agency_keys import OPTIONAL, PURPOSES
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1")
 _DRAFT = ".init"
@@ -82,14 +82,10 @@ def _make(draft: Home, home: Home, founding: Founding) -> None:
 
 def _make_keys(home: Home) -> None:
     public = []
-    for purpose in ("receipt", "document"):
-        signer = Signer.generate()
-        write_secret(home.keys / f"{purpose}.jwk", strict_json.encode(signer.private()))
-        public.append(signer.public(purpose))
-    for purpose in ("duty", "escrow"):
-        key = generate_sealing_key()
-        write_secret(home.keys / f"{purpose}.jwk", strict_json.encode(key))
-        public.append(public_sealing_key(key, purpose))
+    for purpose in (one for one in PURPOSES if one not in OPTIONAL):
+        private = new_key(purpose)
+        write_secret(home.keys / f"{purpose}.jwk", strict_json.encode(private))
+        public.append(public_half(private, purpose))
     write_public(home.public / "agency.jwks", jwks_text(public))
     write_public(home.public / "stations.jwks", jwks_text([]))
 
@@ -101,7 +97,7 @@ def _make_certificates(home: Home, founding: Founding) -> None:
     authority = Authority(ca)
     hosts = list(dict.fromkeys((*founding.hosts, *_LOCAL_HOSTS)))
     _write_pair(home, "server", authority.server(hosts))
-    for user in (INGEST_USER, DESK_USER):
+    for user in (INGEST_USER, LINKAGE_USER, DESK_USER):
         _write_pair(home, user, authority.client(user))
 
 

@@ -31,7 +31,7 @@ class KeyLine:
     """One key, for the eye.
 
     Args:
-        purpose: ``receipt``, ``document``, ``duty`` or ``escrow``.
+        purpose: one of ``events.agency_keys.PURPOSES``.
         kid: its thumbprint.
         state: ``in use``; ``next`` (published, waits for the push); ``accepted`` (signs no more, still believed);
             ``superseded`` (opens old seals); ``retired``.
@@ -76,9 +76,8 @@ def rotate(home: Home, connection: Connection, purpose: str) -> StoredDocument:
     """Make the next key of a purpose and sign the ``keys`` document that brings it; one that waits already is kept."""
     name = f"{purpose}.next"
     if _kid_of(home, name) is None:
-        private = generate_sealing_key() if PURPOSES[purpose] == "enc" else Signer.generate().private()
-        write_secret(home.keys / f"{name}.jwk", strict_json.encode(private))
-    public = _public(home.key(name), purpose)
+        write_secret(home.keys / f"{name}.jwk", strict_json.encode(new_key(purpose)))
+    public = public_half(home.key(name), purpose)
     keys = home.public_keys()
     if all(key["kid"] != public["kid"] for key in keys):
         keys = [*(_superseded(key, purpose) for key in keys), public]
@@ -86,7 +85,13 @@ def rotate(home: Home, connection: Connection, purpose: str) -> StoredDocument:
     return _published(connection, public["kid"]) or _sign(home, connection)
 
 
-def _public(private: Jwk, purpose: str) -> Jwk:
+def new_key(purpose: str) -> Jwk:
+    """Make a private key of a purpose."""
+    return generate_sealing_key() if PURPOSES[purpose] == "enc" else Signer.generate().private()
+
+
+def public_half(private: Jwk, purpose: str) -> Jwk:
+    """Return what the world may know of a private key."""
     if PURPOSES[purpose] == "enc":
         return public_sealing_key(private, purpose)
     return Signer(private).public(purpose)

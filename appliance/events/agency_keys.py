@@ -18,7 +18,9 @@ from appliance.events.document import Document
 from appliance.events.schema import KEYS
 from appliance.events.sign import Jwk, KeySet, thumbprint, unverified_payload
 
-PURPOSES = {"receipt": "sig", "document": "sig", "duty": "enc", "escrow": "enc"}
+PURPOSES = {"receipt": "sig", "document": "sig", "duty": "enc", "escrow": "enc", "query": "enc", "answer": "sig"}
+OPTIONAL = ("query", "answer")  # an agency without them is asked nothing
+_SEALING = ("duty", "escrow")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class AgencyKeys:
         version: of the newest ``keys`` document; 0 for those of the enrolment.
         signatures: keys for receipts and documents.
         sealing: one duty and one escrow key; empty where only signatures are of interest.
+        query: the key that questions are sealed to; None where the agency answers none.
         steps: the documents that led here, oldest first.
     """
 
@@ -36,11 +39,15 @@ class AgencyKeys:
     signatures: KeySet
     sealing: tuple[Jwk, ...]
     steps: tuple[str, ...] = ()
+    query: Jwk | None = None
 
     @classmethod
     def enrolled(cls, jwks: list[Jwk]) -> "AgencyKeys":
         """Return the keys that a grant brought."""
-        return cls(0, KeySet(jwks), tuple(jwk for jwk in jwks if jwk.get("use") == "enc"))
+        encryption = [jwk for jwk in jwks if jwk.get("use") == "enc"]
+        sealing = tuple(jwk for jwk in encryption if jwk.get("purpose") in _SEALING)
+        query = next((jwk for jwk in encryption if jwk.get("purpose") == "query"), None)
+        return cls(0, KeySet(jwks), sealing, query=query)
 
     @property
     def text(self) -> str:
@@ -94,7 +101,7 @@ def checked(body: dict[str, object]) -> list[Jwk]:
     jwks: list[Jwk] = body["keys"]  # type: ignore[assignment]
     for purpose, use in PURPOSES.items():
         count = sum(jwk["purpose"] == purpose and jwk["use"] == use for jwk in jwks)
-        if count < 1 or (use == "enc" and count > 1):
+        if (count < 1 and purpose not in OPTIONAL) or (use == "enc" and count > 1):
             raise VerificationError(f"{count} {purpose} keys in a keys document")
     if sum(jwk["use"] == PURPOSES[jwk["purpose"]] for jwk in jwks) != len(jwks):
         raise VerificationError("a key's use is not that of its purpose")

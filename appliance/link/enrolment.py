@@ -20,6 +20,7 @@ from typing import Any
 
 from appliance.config import Settings
 from appliance.errors import SigningError, VerificationError
+from appliance.events.agency_keys import OPTIONAL, PURPOSES
 from appliance.events.document import Document
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet, MessageType, Signer
 from appliance.link import certificates
@@ -29,7 +30,6 @@ from appliance.papers import AGENCY_KEYS, EVENT_KEY, event_signer
 REQUEST_SCHEMA = "card-station/enrol-request/1"
 GRANT_SCHEMA = "card-station/grant/1"
 ENROL_TYPE = MessageType("card-enrol+jws")
-PURPOSES = {"receipt": "sig", "document": "sig", "duty": "enc", "escrow": "enc"}
 
 _GRANT_MEMBERS = {
     "schema": str,
@@ -152,7 +152,8 @@ def _check_keys(jwks: dict[str, Any]) -> list[Jwk]:
     if any("d" in key for key in keys):
         raise VerificationError("the grant holds a private key: that key is burnt, tell the agency")
     for purpose, use in PURPOSES.items():
-        if not any(key.get("purpose") == purpose and key.get("use") == use for key in keys):
+        is_there = any(key.get("purpose") == purpose and key.get("use") == use for key in keys)
+        if not is_there and purpose not in OPTIONAL:
             raise VerificationError(f"the grant holds no {purpose} key")
     if len({key.get("x") for key in keys}) != len(keys):
         raise VerificationError("one key stands twice in the grant: each purpose has its own")

@@ -119,12 +119,14 @@ def test_the_grant_leads_a_station_to_this_broker(site: Site) -> None:
 LEAVES = ("event", "status", "query", "reply", "answer", "receipt", "document/roster", "command")
 MAY_WRITE = {
     "bkk-001": {"event", "status", "query", "reply"},
-    "agency-ingest": {"receipt", "answer"},
+    "agency-ingest": {"receipt"},
+    "agency-linkage": {"answer"},
     "agency-desk": {"document/roster", "command"},
 }
 MAY_READ = {
     "bkk-001": {"answer", "receipt", "document/roster", "command"},
     "agency-ingest": {"event", "status", "receipt"},
+    "agency-linkage": {"query"},
     "agency-desk": {"status", "reply"},
 }
 
@@ -132,10 +134,10 @@ MAY_READ = {
 def members(site: Site) -> dict[str, Device]:
     """One client for each kind of user, each listening to everything of the station."""
     station = site.enrol("bkk-001")
-    for user in ("agency-ingest", "agency-desk"):
+    for user in ("agency-ingest", "agency-linkage", "agency-desk"):
         for kind in ("pem", "key"):
             (site.folder / f"{user}.{kind}").write_bytes((site.desk.home.tls / f"{user}.{kind}").read_bytes())
-    users = [station, Station("agency-ingest"), Station("agency-desk")]
+    users = [station, Station("agency-ingest"), Station("agency-linkage"), Station("agency-desk")]
     return {user.id: site.device(user).subscribe("cs/1/obec/bkk-001/#") for user in users}
 
 
