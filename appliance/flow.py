@@ -1,6 +1,7 @@
 """READ ME FIRST: one person's visit, from the card going in to the card coming out.
 
-    insert -> connect -> select -> read only the bytes the service may read -> check -> ask (buttons) -> decide
+    insert -> connect -> select -> read only the bytes the service may read -> check -> ask (buttons)
+    -> ask the agency, where the service wants its word -> decide
     -> record (seal, sign, chain, commit with fsync) -> show and sound -> remove
 
 ``serve`` is that line, and the only place that knows its order. The beep means *stored*, never merely *read*: the
@@ -21,13 +22,15 @@ from typing import Any
 from appliance import officers
 from appliance.checks import duplicate
 from appliance.checks.duplicate import Stamp
-from appliance.checks.verdict import Decision, Verdict, decide
+from appliance.checks.online import unanswered
+from appliance.checks.verdict import Decision, Level, Verdict, decide
 from appliance.events.chain import Position
 from appliance.front import Front
+from appliance.inquiry import Corrigible
 from appliance.panel.screens import Label, Screen, State
 from appliance.ports import Attendance, Moment, World
 from appliance.services.profile import Profile
-from appliance.services.vocabulary import Default
+from appliance.services.vocabulary import Default, OnTimeout
 from appliance.visit import Visit, examine
 
 
@@ -58,6 +61,7 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
         answered = _ask(front, visit)  # ask
         if answered is None:
             return
+        answered = _inquire(front, answered)  # the agency, where the service wants its word
         decision = decide(answered.required, answered.checks, answered.is_cancelled)  # decide
         screen = _record(world, answered, decision)  # record: seal, sign, chain, commit with fsync
     world.panel.show(screen)  # show and sound
@@ -93,13 +97,36 @@ def _ask(front: Front, visit: Visit) -> Visit | None:
     return replace(visit, second=card)
 
 
+def _inquire(front: Front, visit: Visit) -> Visit:
+    """Return the visit with the agency's answer; not asked of a visit that is over without it. Raises StoreError."""
+    profile, others = visit.profile, decide(_without_answer(visit), visit.checks, visit.is_cancelled)
+    if profile.online is None or others.verdict in (Verdict.REFUSED, Verdict.CANCELLED) or not visit.about():
+        return visit
+    is_write = profile.online.on_timeout is OnTimeout.OUTCOME_UNKNOWN
+    if is_write and others.verdict is not Verdict.ACCEPTED:
+        return visit  # nothing is written for a visit that cannot be accepted
+    inquiry, now = front.world.inquiry, front.world.clock.now()
+    query = inquiry.ask(profile, visit.choice, visit.about(), now) if inquiry else None
+    if inquiry is None or query is None:
+        return replace(visit, online=unanswered("offline", is_write))
+    return replace(visit, online=front.await_answer(inquiry), query=query)
+
+
+def _without_answer(visit: Visit) -> list[str]:
+    return [name for name in visit.required if name != "online"]
+
+
 def _seen_before(visit: Visit, asked: str | None) -> Screen | None:
     """Return what a card shows that was only put in again and ends as it did before; None for a visit to record.
 
     An accepted visit shows when it was recorded, another one its verdict once more (docs/adr/0009).
     """
-    earlier, decision = visit.earlier, decide(visit.required, visit.checks, False)
-    if earlier is None or not _is_same_visit(visit, asked) or earlier.outcome != decision.outcome:
+    earlier, decision = visit.earlier, decide(_without_answer(visit), visit.checks, False)
+    if earlier is None or not _is_same_visit(visit, asked):
+        return None
+    if earlier.outcome == UNKNOWN_OUTCOME and decision.verdict is Verdict.ACCEPTED:
+        decision = Decision(Verdict.OUTCOME_UNKNOWN, decision.level, "online")  # asked once; the agency finds out
+    if earlier.outcome != decision.outcome:
         return None
     if decision.verdict is Verdict.ACCEPTED:
         labels = _labels(visit.profile)
@@ -134,7 +161,15 @@ def _record(world: World, visit: Visit, decision: Decision) -> Screen:
     is_without = decision.verdict in (Verdict.REFUSED, Verdict.CANCELLED) or visit.first.digest is None
     choice = None if is_without else visit.choice
     memory = Attendance(visit.digest, decision.outcome, choice, visit.at) if visit.digest else None
-    sequence = world.outbox.append(lambda position: _event(world, visit, decision, choice, position), memory)
+    places: list[Position] = []
+
+    def build(position: Position) -> str:
+        places.append(position)
+        return _event(world, visit, decision, choice, position)
+
+    sequence = world.outbox.append(build, memory)
+    if world.inquiry is not None and visit.query is not None:
+        world.inquiry.recorded(Corrigible(places[-1], visit.required, visit.checks))
     if visit.profile.approve is not None:
         world.session.seen_s = visit.at.monotonic_s
     return _screen(visit, decision, choice, sequence)
@@ -149,6 +184,7 @@ def _event(world: World, visit: Visit, decision: Decision, choice: str | None, p
         "verdict": decision.verdict.value,
         "checks": {name: check.as_data() for name, check in visit.checks.items()},
         "choice": choice,
+        **({"query": visit.query} if visit.query else {}),
         "officer": visit.officer if profile.approve else None,
         "clock": visit.at.as_data(),
         "card": {
@@ -158,6 +194,8 @@ def _event(world: World, visit: Visit, decision: Decision, choice: str | None, p
     }
     return world.writer.visit(position, profile.event_type, visit.at.time, data, visit.secret())
 
+
+UNKNOWN_OUTCOME = Decision(Verdict.OUTCOME_UNKNOWN, Level.L1, "online").outcome
 
 _CAUSES = {
     "applet": State.NOT_A_THAI_CARD,

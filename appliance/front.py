@@ -4,16 +4,20 @@ It waits for a card, a press or a removal, never for more than a moment at a tim
 and once it says no, ``is_ended`` is true and every wait returns.
 """
 
+import time
 from collections.abc import Callable, Sequence
 
 from appliance.cards.record import Record
-from appliance.panel.screens import Button, Label, Screen, State
+from appliance.checks.result import Check
+from appliance.inquiry import Inquiry
+from appliance.panel.screens import NO_CARD_IS_IN, Button, Label, Screen, State
 from appliance.ports import Insertion, World
 from appliance.services.profile import Profile
 from appliance.services.vocabulary import Default
 
 WAIT_S = 0.5
 PRESS_WAIT_S = 0.1  # a press is answered by then
+ANSWER_POLL_S = 0.05
 REMIND_AFTER_S = 6.0
 ANSWER_WITHIN_S = 60.0
 
@@ -43,7 +47,7 @@ class Front:
                 state,
                 choice=self.chosen,
                 labels=self._labels,
-                title=Label(self._profile.id, title.th, title.en) if is_asking and state is State.IDLE else None,
+                title=Label(self._profile.id, title.th, title.en) if is_asking and state in NO_CARD_IS_IN else None,
             )
         )
 
@@ -91,6 +95,15 @@ class Front:
                 break
         return None
 
+    def await_answer(self, inquiry: Inquiry) -> Check:
+        """Say that the agency is being asked, and return what is known when it answered, or its time is over."""
+        self.world.panel.show(Screen(State.ASKING))
+        while (found := inquiry.look(self._now_s())) is None:
+            self._goes_on()  # whoever asked has to know what came of it, even where the station is to stop
+            time.sleep(ANSWER_POLL_S)  # whatever becomes of the card meanwhile
+        self._forget_presses()
+        return found
+
     def change_cards(self, role: str) -> Insertion | None:
         """Ask for the card of ``role`` in place of the one that is in; None where it does not come, or C is pressed."""
         end_s, is_out = self._now_s() + ANSWER_WITHIN_S, False
@@ -118,8 +131,10 @@ class Front:
             pass
 
     def _idle(self) -> State:
-        needs_officer = self._profile.approve is not None and self.world.session.handle is None
-        return State.OFFICER_FIRST if needs_officer else State.IDLE
+        if self._profile.approve is not None and self.world.session.handle is None:
+            return State.OFFICER_FIRST
+        inquiry = self.world.inquiry if self._profile.online is not None else None
+        return State.IDLE_UNANSWERED if inquiry is not None and inquiry.is_down(self._now_s()) else State.IDLE
 
     def _look(self, state: State) -> None:
         """Take the presses; show ``state`` anew where they changed what is chosen. C takes a choice back."""

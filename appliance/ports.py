@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
@@ -16,6 +16,9 @@ from appliance.events.roster import SignedRoster
 from appliance.events.writer import EventWriter
 from appliance.panel.screens import Button, Screen
 from appliance.services.profile import Profile
+
+if TYPE_CHECKING:
+    from appliance.inquiry import Inquiry
 
 Tell: TypeAlias = Callable[[Record | None], None]
 
@@ -98,6 +101,18 @@ class CardReader(Protocol):
 
     def wait_removed(self, timeout_s: float) -> bool:
         """Say whether the last returned insertion is over. Raises ReaderUnavailable."""
+
+
+class QueryLine(Protocol):
+    """The way to the agency for a question that cannot wait. Real: ``run.query_socket.QuerySocket``, through the link.
+    Simulated: ``simulate.agency.SimulatedAgency``. Nothing here is durable, and nothing that comes is verified yet.
+    """
+
+    def send(self, jws: str) -> bool:
+        """Hand over a query; False where nobody takes it. Never raises."""
+
+    def receive(self) -> list[bytes]:
+        """Return what came since the last call, at most a few. Never waits, never raises."""
 
 
 class Panel(Protocol):
@@ -227,6 +242,7 @@ class World:
         denylist: likewise, the people whom the agency stopped.
         vouching: returns the service by which officers vouch, None where there is none.
         session: who of the officers is at work.
+        inquiry: asks the agency; None where nobody can be asked.
     """
 
     reader: CardReader
@@ -238,3 +254,4 @@ class World:
     denylist: Callable[[], SignedRoster | None] = _nothing
     vouching: Callable[[], Profile | None] = _nothing
     session: OfficerSession = field(default_factory=OfficerSession)
+    inquiry: "Inquiry | None" = None

@@ -15,7 +15,7 @@ from appliance.cards.dates import Precision
 from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
 from appliance.checks import age, card_data, checksum, expiry, roster, subject
-from appliance.checks.result import PASS, Check, Result
+from appliance.checks.result import NOT_ASKED, PASS, Check, Result
 from appliance.errors import CardError, NotAThaiIdCard
 from appliance.events.roster import Scrypt, SignedRoster
 from appliance.ports import Attendance, Insertion, Moment, Tell, World
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SEVERITY = (Result.FAIL, Result.COULD_NOT_CHECK, Result.NOT_ASKED, Result.PASS)
 _BOTH_CARDS = ("applet", "checksum")
+_ABOUT = ("citizen_id", "chip_number", "request_number")  # what the card-status service takes
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Visit:
         choice: what was chosen; None where nothing was.
         officer: handle of the officer at work, or None.
         is_cancelled: the person withdrew.
+        online: what the agency answered.
+        query: id of the query that it was asked by; None where it was not asked.
     """
 
     profile: Profile
@@ -73,6 +76,8 @@ class Visit:
     choice: str | None = None
     officer: str | None = None
     is_cancelled: bool = False
+    online: Check = NOT_ASKED
+    query: str | None = None
 
     @property
     def at(self) -> Moment:
@@ -105,9 +110,19 @@ class Visit:
                 pair = [card.checks[name] for card in (self.first, self.second) if name in card.checks]
                 found |= {name: min(pair, key=lambda one: _SEVERITY.index(one.result))} if pair else {}
             found |= _two_persons(self.first, self.second)
+        if self.profile.online is not None:
+            found["online"] = self.online
         if self.profile.approve is not None:
             found["officer"] = PASS if self.officer else Check(Result.COULD_NOT_CHECK, why="no_officer")
         return found
+
+    def about(self) -> dict[str, Any]:
+        """Return what the agency must know of the subject to answer a question; empty where there is no number."""
+        card = self.second if _is_child_s(self.profile) else self.first
+        record = card.record if card is not None else None
+        if record is None or record.citizen_id is None:
+            return {}
+        return {name: value for name, value in record.as_data().items() if name in _ABOUT and value is not None}
 
     def secret(self) -> dict[str, Any] | None:
         """Return what the agency alone may read; None where nothing may be kept."""
@@ -184,7 +199,6 @@ def _subject(profile: Profile, record: Record) -> Iterator[tuple[str, Check]]:
         yield "sex", subject.check_sex(record.values.get(Field.SEX), profile.subject.sex.value)
     digits = "".join(NUMBER_KINDS[kind] for kind in profile.subject.numbers)
     yield "number_kind", subject.check_number(record.citizen_id or " ", digits)
-    yield "online", Check(Result.COULD_NOT_CHECK, why="offline")  # this version asks nobody
 
 
 class _Lookup:

@@ -42,10 +42,10 @@ from agency.broker.configuration import INGEST_USER
 from agency.home import Home
 from agency.ingest.receipts import share
 from appliance.events.agency_keys import AgencyKeys
+from appliance.link.bundle import MAX_BUNDLE_EVENTS, first_bundle
 from appliance.outbox.delivery import Delivery
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.papers import agency_keys, event_signer
-from appliance.run.link import MAX_BUNDLE_EVENTS, _bundle
 from appliance.simulate.pcscd import PRIVATE
 from appliance.simulate.product import AGENCY, PORT, Product
 
@@ -96,7 +96,7 @@ def messages(state: Path, most: int) -> Iterator[tuple[int, bytes]]:
     """Yield (number of events, payload) of each message that publishes the backlog with at most so many events."""
     with closing(Delivery.open(state / DATABASE_NAME)) as delivery:
         after = delivery.standing().through
-        while bundle := _bundle(delivery.events(after, most)):
+        while bundle := first_bundle(delivery.events(after, most)):
             yield len(bundle), "\n".join(jws for _, jws in bundle).encode()
             after = bundle[-1][0]
 

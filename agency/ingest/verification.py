@@ -119,6 +119,10 @@ def fault(event: dict[str, Any], position: Position | None, station: str, rules:
 
 def _contradicts_itself(data: dict[str, Any], rules: Rules) -> bool:
     """Say whether a visit claims a level without its check, or was accepted as no honest station accepts one."""
+    if "corrected" in data:
+        corrected = data["corrected"]
+        is_yes = corrected["check"]["result"] == "pass"
+        return not is_yes and (corrected["level"] == "L3" or corrected["verdict"] == "accepted")
     if "verdict" not in data:
         return False
     results = {name: check["result"] for name, check in data["checks"].items()}

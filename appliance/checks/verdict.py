@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from appliance.checks.online import OUTCOME_UNKNOWN
 from appliance.checks.result import Check, Result
 
 
@@ -50,7 +51,8 @@ def decide(required: Iterable[str], checks: Mapping[str, Check], is_cancelled: b
     """Decide; whoever withdrew is neither accepted nor refused.
 
     A fail of any required check refuses; else a required check that could not be made leaves it open; only when
-    every required check passed is the visit accepted. A required check that is absent could not be made.
+    every required check passed is the visit accepted. A required check that is absent could not be made. Where the
+    agency may have written something and did not say so, the outcome is unknown.
     """
     level = _level(checks)
     if is_cancelled:
@@ -61,7 +63,8 @@ def decide(required: Iterable[str], checks: Mapping[str, Check], is_cancelled: b
             return Decision(Verdict.REFUSED, level, name)
     for name, result in results.items():
         if result is not Result.PASS:
-            return Decision(Verdict.COULD_NOT_CHECK, level, name)
+            is_unknown = name in checks and checks[name].why == OUTCOME_UNKNOWN
+            return Decision(Verdict.OUTCOME_UNKNOWN if is_unknown else Verdict.COULD_NOT_CHECK, level, name)
     return Decision(Verdict.ACCEPTED, level)
 
 

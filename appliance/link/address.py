@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.config import Settings
 from appliance.errors import DeliveryError
 
 
@@ -30,6 +31,21 @@ class Address:
     key: Path
     keepalive_s: int
     protocol: str = "5"
+
+    @classmethod
+    def of(cls, settings: Settings, state: Path) -> "Address":
+        """Return the address that the settings name, with the files of the state directory."""
+        link = settings.link
+        return cls(
+            host=link.host,
+            port=link.port,
+            client_id=settings.station.id,
+            ca=state / link.ca,
+            certificate=state / link.certificate,
+            key=state / link.key,
+            keepalive_s=link.keepalive_s,
+            protocol=link.protocol.value,
+        )
 
     @property
     def is_mqtt_5(self) -> bool:

@@ -43,7 +43,7 @@ class Inbox:
 
     def topics(self) -> list[str]:
         """Return what to subscribe to."""
-        return [f"{self._prefix}receipt", f"{self._prefix}document/#", f"{self._prefix}command"]
+        return [f"{self._prefix}{leaf}" for leaf in ("receipt", "document/#", "command", "answer")]
 
     def take_receipt(self, payload: bytes, now: datetime) -> Receipt | None:
         """Verify a receipt and move the queue; return it where it is genuine and for our chain.

@@ -78,6 +78,8 @@ def text_of(screen: Screen, now: datetime, language: str) -> Text:
     first, second = row.lines(language)
     if screen.state is State.IDLE:
         return _idle(screen, first, f"{now:%H:%M}", language)
+    if screen.state is State.IDLE_UNANSWERED:
+        return Text(first, second, code=f"{now:%H:%M}")
     if screen.state is State.CHOOSE:
         return Text(first, "", rows=tuple(_buttons(screen.labels, language)))
     time = f"{screen.at:%H:%M}" if screen.at else ""

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from appliance.panel.digits import digits_width_px, draw_digits
 from appliance.panel.fitting import SMALL_PX, fit
 from appliance.panel.phrases import Text, text_of
-from appliance.panel.screens import Screen, State
+from appliance.panel.screens import NO_CARD_IS_IN, Screen
 from appliance.panel.symbols import SIZE_PX, draw_symbol
 from appliance.panel.words import row_of
 
@@ -55,7 +55,7 @@ def render(screen: Screen, now: datetime, language: str = "th") -> Image.Image:
     if text.rows:
         _draw_rows(draw, text.rows)
         return image
-    shift = now.minute % 3 if screen.state is State.IDLE else 0
+    shift = now.minute % 3 if screen.state in NO_CARD_IS_IN else 0
     draw_symbol(draw, row_of(screen.state).symbol, shift, 0)
     has_header = bool(text.header or text.code or text.reference)
     left = _LINES_LEFT + shift

@@ -21,10 +21,12 @@ class State(Enum):
 
     STARTING = "starting"
     IDLE = "idle"
+    IDLE_UNANSWERED = "idle_unanswered"
     OFFICER_FIRST = "officer_first"
     READING = "reading"
     CHOOSE = "choose"
     SECOND_CARD = "second_card"
+    ASKING = "asking"
     ACCEPTED = "accepted"
     RECORDED = "recorded"
     REGISTRY_NORMAL = "registry_normal"
@@ -51,6 +53,9 @@ class State(Enum):
     CANNOT_STORE = "cannot_store"
     NOT_ENROLLED = "not_enrolled"
     BAD_CONFIG = "bad_config"
+
+
+NO_CARD_IS_IN = (State.IDLE, State.IDLE_UNANSWERED, State.OFFICER_FIRST)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,9 @@ ROLES = (Label("child", "เด็ก", "the child's"), Label("guardian", "ผ�
 ROWS: dict[State, Row] = {
     State.STARTING: Row(Level.NONE, ("กำลังเริ่ม", "รอสักครู่"), ("Starting", "Please wait"), Symbol.HOURGLASS),
     State.IDLE: Row(Level.NONE, ("เสียบบัตร", "A เข้า|B ออก"), ("Insert card", "A In|B Out"), Symbol.CARD_IN),
+    State.IDLE_UNANSWERED: Row(
+        Level.NONE, ("เสียบบัตร", "ตรวจทะเบียนไม่ได้"), ("Insert card", "Registry is away"), Symbol.CARD_IN
+    ),
     State.OFFICER_FIRST: Row(Level.NONE, ("เจ้าหน้าที่", "เสียบบัตรก่อน"), ("Officer", "Insert card first"), Symbol.CARD_IN),
     State.READING: Row(
         Level.NONE, ("กำลังอ่าน", "อย่าเพิ่งดึงบัตร"), ("Reading", "Leave the card"), Symbol.HOURGLASS, has_direction=True
@@ -124,6 +127,7 @@ ROWS: dict[State, Row] = {
     State.SECOND_CARD: Row(
         Level.NONE, ("เปลี่ยนบัตร", "เสียบบัตร{choice}"), ("Next card", "Insert {choice}"), Symbol.TWO_CARDS
     ),
+    State.ASKING: Row(Level.NONE, ("กำลังถาม", "ทะเบียน รอสักครู่"), ("Asking", "the registry"), Symbol.HOURGLASS),
     State.ACCEPTED: Row(
         Level.L2,
         (L2.th, "ณ {as_of}"),

@@ -22,6 +22,7 @@ from appliance.events.sign import KeySet
 from appliance.hardware.clock import THAI_TIME
 from appliance.link import status as link_status
 from appliance.link.address import Address
+from appliance.link.bundle import MAX_BUNDLE_EVENTS, first_bundle
 from appliance.link.inbox import Inbox
 from appliance.link.leftovers import Leftovers
 from appliance.link.mqtt import (
@@ -44,10 +45,9 @@ from appliance.papers import agency_keys
 from appliance.run import lock
 from appliance.run.notify import SystemdNotifier
 from appliance.run.nudge import Ear
+from appliance.run.query_socket import AnswerSocket
 from appliance.run.stop import StopSignal
 
-MAX_BUNDLE_EVENTS = 32
-MAX_BUNDLE_BYTES = 32 * 1024
 STATUS_EVERY_S = 5.0
 RECEIPT_PATIENCE_S = 300.0
 _UNTIL_THE_NEXT_CONNECTION = {
@@ -64,15 +64,16 @@ _log = logging.getLogger(__name__)
 class Link:
     """The loop's state."""
 
-    def __init__(self, settings: Settings, state: Path, ear: Ear) -> None:
+    def __init__(self, settings: Settings, state: Path, ear: Ear, questions: AnswerSocket) -> None:
         self._prefix = f"cs/1/{settings.station.agency}/{settings.station.id}/"
         self._delivery = Delivery.open(state / DATABASE_NAME)
         self._boot = self._delivery.next_boot()
         self._inbox = Inbox(self._prefix, settings.station.id, KeySet(agency_keys(state)), self._delivery)
         will = (f"{self._prefix}status", link_status.will(self._boot, _now()))
-        self._line = MqttLine(_address(settings, state), will, ear.wake)
+        self._line = MqttLine(Address.of(settings, state), will, ear.wake)
         self._window = Window(through=self._delivery.standing().through)
         self._leftovers = Leftovers(self._delivery)
+        self._questions = questions
         self._alarms: set[str] = set()
         self._said: dict[str, Any] = {}
         self._say_at_s = 0.0
@@ -96,6 +97,7 @@ class Link:
             self._take(happening)
         if not self._line.is_alive():
             raise RuntimeError("the network thread died or hangs")
+        self._ask()
         head = self._publish()
         self._say()
         return min(self._window.wait_s(head, time.monotonic()), STATUS_EVERY_S)
@@ -137,8 +139,24 @@ class Link:
             is_taken = self._inbox.take_document(message.topic, message.payload)
             if is_taken and message.topic.endswith("/keys"):
                 self._line.subscribe(self._inbox.topics())  # what the old keys refused comes again
+        elif message.topic == f"{self._prefix}answer":
+            self._take_answer(message)
         elif message.topic == f"{self._prefix}command":
             self._inbox.take_command(message.is_retained)
+
+    def _ask(self) -> None:
+        """Publish what the station asks; say so at once where it goes nowhere."""
+        for query in self._questions.queries():
+            is_up = self._window.in_flight > 0
+            if not is_up or self._line.publish(f"{self._prefix}query", query) is None:
+                self._questions.offline(query)
+
+    def _take_answer(self, message: Received) -> None:
+        """Hand an answer to the station, which alone can tell what it is worth."""
+        if message.is_retained:
+            self._alarm("retained_answer")
+        else:
+            self._questions.answer(message.payload)
 
     def _take_receipt(self, message: Received) -> None:
         receipt = self._inbox.take_receipt(message.payload, _now())
@@ -161,7 +179,7 @@ class Link:
             span := self._window.next_after(standing.head, time.monotonic(), standing.floor)
         ):
             after, limit = span
-            bundle = _bundle(self._delivery.events(after, min(limit, MAX_BUNDLE_EVENTS)))
+            bundle = first_bundle(self._delivery.events(after, min(limit, MAX_BUNDLE_EVENTS)))
             if not bundle:
                 break
             payload = "\n".join(jws for _, jws in bundle).encode()
@@ -175,7 +193,7 @@ class Link:
 
     def _publish_leftovers(self) -> None:
         found = self._leftovers.next_bundle(MAX_BUNDLE_EVENTS, time.monotonic())
-        bundle = _bundle([(place[1], jws) for place, jws in found])
+        bundle = first_bundle([(place[1], jws) for place, jws in found])
         if bundle:
             mid = self._line.publish(f"{self._prefix}event", "\n".join(jws for _, jws in bundle).encode())
             if mid is not None:
@@ -211,17 +229,21 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
     ear = Ear(runtime)
     notifier = SystemdNotifier()
     stop = StopSignal(ear.wake)
-    link = _when_possible(state, lambda: Link(settings, state, ear), ear, stop, notifier)
+    questions = AnswerSocket(runtime)
+    link = _when_possible(state, lambda: Link(settings, state, ear, questions), ear, stop, notifier)
     if link is not None:
         link.start()
         notifier.ready("started")
-        _run(link, state, ear, stop, notifier)
+        _run(link, state, ear, questions, stop, notifier)
+    questions.close()
     if held is not None:
         os.close(held)
     return 0
 
 
-def _run(link: Link, state: Path, ear: Ear, stop: StopSignal, notifier: SystemdNotifier) -> None:
+def _run(
+    link: Link, state: Path, ear: Ear, questions: AnswerSocket, stop: StopSignal, notifier: SystemdNotifier
+) -> None:
     while not stop.is_set:
         try:
             wait_s = link.turn()
@@ -229,7 +251,7 @@ def _run(link: Link, state: Path, ear: Ear, stop: StopSignal, notifier: SystemdN
             _tell_station(state)
             raise
         notifier.alive()
-        select.select(ear.filenos(), [], [], wait_s)
+        select.select([*ear.filenos(), questions.fileno()], [], [], wait_s)
         ear.drain()
     notifier.stopping()
     link.stop()
@@ -264,34 +286,9 @@ def _tell_station(state: Path) -> None:
         suspect(state).touch()
 
 
-def _bundle(events: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Return the first events that fit into one message and follow each other."""
-    size_bytes, bundle = -1, list[tuple[int, str]]()
-    for sequence, jws in events:
-        size_bytes += len(jws) + 1
-        if bundle and (size_bytes > MAX_BUNDLE_BYTES or sequence != bundle[-1][0] + 1):
-            break
-        bundle.append((sequence, jws))
-    return bundle
-
-
 def _without_ages(status: dict[str, Any]) -> str:
     backlog = {"count": status.get("backlog", {}).get("count")}
     return json.dumps({**status, "backlog": backlog, "last_receipt": None}, sort_keys=True)
-
-
-def _address(settings: Settings, state: Path) -> Address:
-    link = settings.link
-    return Address(
-        host=link.host,
-        port=link.port,
-        client_id=settings.station.id,
-        ca=state / link.ca,
-        certificate=state / link.certificate,
-        key=state / link.key,
-        keepalive_s=link.keepalive_s,
-        protocol=link.protocol.value,
-    )
 
 
 def _now() -> datetime:

@@ -29,7 +29,7 @@ from appliance.errors import (
 from appliance.flow import serve
 from appliance.officers import end_session, sign_off_idle
 from appliance.outbox.reserve import Reserve, shortage
-from appliance.panel.screens import Button, Screen, State
+from appliance.panel.screens import NO_CARD_IS_IN, Button, Screen, State
 from appliance.ports import Panel
 from appliance.run import lock
 from appliance.run.core_dumps import forbid_core_dumps
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from appliance.run.wiring import Parts
 
 SAY_EVERY_S = 60.0
-_NO_CARD_IS_IN = (State.IDLE, State.OFFICER_FIRST)
 RETRY_S = (0.5, 1.0, 2.0)
 
 _log = logging.getLogger(__name__)
@@ -192,11 +191,17 @@ class Station:
         if self._parts.timekeeper is not None:
             self._parts.timekeeper.look()
         self._say("ok")
-        if self._panel.last is not None and self._panel.last.state in _NO_CARD_IS_IN:
+        if self._panel.last is not None and self._panel.last.state in NO_CARD_IS_IN:
             self._sweep.turn()
             sign_off_idle(self._world)
+            self._correct()
             return not (self._stop.is_set or self._parts.services.is_outdated())
         return not self._stop.is_set
+
+    def _correct(self) -> None:
+        """Record what the agency answered too late. Raises StoreError."""
+        if self._world.inquiry is not None:
+            self._world.inquiry.correct(self._world.outbox, self._world.clock.now())
 
     def _wait(self, state: State, error: CardStationError, wait_s: float) -> None:
         screen = Screen(state, code=error.code)

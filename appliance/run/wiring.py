@@ -19,6 +19,7 @@ from appliance.hardware.clock import SystemClock
 from appliance.hardware.gpio import GpioSignals
 from appliance.hardware.oled import Oled
 from appliance.hardware.steady_clock import SteadyClock
+from appliance.inquiry import Inquiry
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.panel import fonts
 from appliance.papers import agency_keys, event_signer
@@ -27,6 +28,7 @@ from appliance.run.documents import RosterSource, ServiceSource, may_read
 from appliance.run.live_keys import LiveKeys, LiveRecipients
 from appliance.run.nudge import Nudge
 from appliance.run.panel import PanelThread
+from appliance.run.query_socket import QuerySocket
 from appliance.run.reader import WorkerReader
 from appliance.run.repair import make_sound
 from appliance.run.timekeeper import Floor, Timekeeper, released
@@ -126,7 +128,8 @@ def build(settings: Settings, state: Path, runtime: Path, panel: PanelThread) ->
         RosterSource(outbox, lambda: live.now().signatures, settings.station.id, kind)
         for kind in ("roster", "denylist")
     )
-    world = World(reader, panel, steady, outbox, sealing, roster, denylist, services.vouching)
+    inquiry = Inquiry(QuerySocket(runtime), live.now, writer)
+    world = World(reader, panel, steady, outbox, sealing, roster, denylist, services.vouching, inquiry=inquiry)
     timekeeper = Timekeeper(steady, outbox, writer)
     return Parts(world, services, outbox, panel, reader, settings.outbox.max_age_days, timekeeper)
 

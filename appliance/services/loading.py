@@ -20,7 +20,7 @@ from appliance.settings_schema import Kind, Text, Whole, Words, declared
 MAX_FILE_BYTES = 16 << 10
 MAX_ID, MAX_EVENT_TYPE = 64, 80
 _OTHER_APPLETS = ("laser_number", "chip_number", "health")
-RESERVED = ("station", "chain", "clock", "officer")  # what the station says of itself (event schema)
+RESERVED = ("station", "chain", "clock", "officer", "visit")  # what the station says of itself (event schema)
 _ID = Text(ID_PATTERN, f"words of a-z and '_' joined by dots, at most {MAX_ID} characters")
 _EVENT_TYPE = Text(r"[a-z_.]+\.v[1-9][0-9]{0,2}", "the id and .v1 to .v999")
 _HEAD: dict[str, Kind] = {"id": _ID, "version": Whole(1, 999_999), "event_type": _EVENT_TYPE}

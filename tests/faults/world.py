@@ -41,6 +41,7 @@ from appliance.outbox.verify import verify
 from appliance.papers import AGENCY_KEYS
 from appliance.run.link import Link
 from appliance.run.nudge import Ear
+from appliance.run.query_socket import AnswerSocket
 from tests.faults.lossy import Counter, LossyBroker, LossyLine
 from tests.unit.agency.fleet import AGENCY, CLOCK, MORNING, citizen_number
 from tests.unit.run.scripted import Clock
@@ -118,6 +119,7 @@ class World:
             put_station(connection, key)
         self.is_put_back = self.was_put_back = False
         self._ear = Ear(folder)
+        self._questions = AnswerSocket(folder)
         self.link = self._start_link()
 
     def close(self) -> None:
@@ -165,7 +167,7 @@ class World:
     # The link.
 
     def _start_link(self) -> Link:
-        return Link(parse(SETTINGS, "station.toml"), self.folder, self._ear)
+        return Link(parse(SETTINGS, "station.toml"), self.folder, self._ear, self._questions)
 
     def restart_link(self) -> None:
         """Kill the link; what its paho held is gone with it."""

@@ -14,6 +14,7 @@ from appliance.events.sign import EVENT_TYPE, KeySet, Signer
 from appliance.events.writer import EventWriter
 from appliance.flow import serve
 from appliance.hardware.clock import SystemClock
+from appliance.inquiry import Inquiry
 from appliance.outbox.row import Row
 from appliance.outbox.store import Outbox
 from appliance.outbox.verify import verify
@@ -22,6 +23,7 @@ from appliance.ports import OfficerSession, World
 from appliance.run.slot_reader import SlotReader
 from appliance.services.loading import shipped
 from appliance.services.profile import Profile
+from appliance.simulate.agency import SimulatedAgency
 from appliance.simulate.card import VirtualCard
 from appliance.simulate.clock import SimulatedClock
 from appliance.simulate.panel import RecordingPanel
@@ -64,6 +66,7 @@ class Stage:
     clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(SystemClock()))
     slot: InMemorySlot = field(default_factory=InMemorySlot)
     panel: RecordingPanel = field(default_factory=RecordingPanel)
+    inquiry: Inquiry | None = None
 
     def __post_init__(self) -> None:
         self.keys = KeySet([self.document_signer.public("document")])
@@ -90,7 +93,17 @@ class Stage:
             denylist=lambda: self.denylist,
             vouching=lambda: self.vouching,
             session=self.session,
+            inquiry=self.inquiry,
         )
+
+    def connect(self, outcome: str | None = "normal", deadline_ms: int = 500) -> SimulatedAgency:
+        """Have an agency at the other end, which says ``outcome``; the deadline is shortened for the test."""
+        public = self.signer.public("event")
+        agency = SimulatedAgency(public, "obec", "bkk-001", outcome, now_s=lambda: self.clock.now().monotonic_s)
+        self.inquiry = Inquiry(agency, agency.keys, self.world().writer)
+        assert self.profile.online is not None
+        self.profile = replace(self.profile, online=replace(self.profile.online, deadline_ms=deadline_ms))
+        return agency
 
     def visit(self, card: VirtualCard) -> Screen:
         """Put a card in, take it out when the verdict shows, and return the verdict."""

@@ -24,6 +24,7 @@ from appliance.outbox.delivery import Delivery
 from appliance.papers import AGENCY_KEYS
 from appliance.run.link import Link
 from appliance.run.nudge import Ear
+from appliance.run.query_socket import AnswerSocket
 from tests.unit.outbox.test_store import Station
 
 PREFIX = "cs/1/obec/bkk-001/"
@@ -114,6 +115,7 @@ class Bench:
         patch.setattr("appliance.run.link.MqttLine", self._line)
         patch.setattr("appliance.run.link.time", self.clock)
         self.ear = Ear(folder)
+        self.questions = AnswerSocket(folder)
         self.start()
 
     def _line(self, address: Address, will: tuple[str, bytes], wake: Callable[[], None]) -> ScriptedLine:
@@ -126,7 +128,7 @@ class Bench:
 
     def start(self) -> None:
         """Start the link process anew on the same state."""
-        self.link = Link(self.settings, self.folder, self.ear)
+        self.link = Link(self.settings, self.folder, self.ear, self.questions)
         self.link.start()
 
     def append(self, count: int, padding: int = 0) -> None:

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ConfigError, NotEnrolled, StoreError
+from appliance.events.chain import jws_hash
+from appliance.events.query import MAX_ANSWER_BYTES
+from appliance.inquiry import OFFLINE
 from appliance.link.bounded_client import MAX_IN_FLIGHT
+from appliance.link.bundle import MAX_BUNDLE_BYTES, MAX_BUNDLE_EVENTS
 from appliance.link.mqtt import Acknowledged, Connected
 from appliance.link.reasons import NO_MATCHING_SUBSCRIBERS
 from appliance.papers import AGENCY_KEYS
-from appliance.run.link import MAX_BUNDLE_BYTES, MAX_BUNDLE_EVENTS, Link
+from appliance.run.link import Link
+from appliance.run.query_socket import QuerySocket
 from tests.unit.run.scripted import PREFIX, Bench
 
 RESENT_AFTER_S = 11.0
@@ -294,7 +299,53 @@ def test_it_subscribes_anew_at_each_connection_and_to_its_own_topics_only(bench:
     bench.connect()
     bench.disconnect()
     bench.connect()
-    assert bench.line.subscribed == [[f"{PREFIX}receipt", f"{PREFIX}document/#", f"{PREFIX}command"]] * 2
+    own = [f"{PREFIX}{leaf}" for leaf in ("receipt", "document/#", "command", "answer")]
+    assert bench.line.subscribed == [own] * 2
+
+
+def test_a_question_is_published_and_its_answer_handed_to_the_station(bench: Bench) -> None:
+    station = QuerySocket(bench.folder)
+    bench.connect()
+    assert station.send("a.query.jws")
+    bench.happen()
+    assert [(one.topic, one.payload, one.retain) for one in bench.line.published if one.topic.endswith("query")] == [
+        (f"{PREFIX}query", b"a.query.jws", False)
+    ]
+    bench.receive("answer", "an.answer.jws")
+    assert station.receive() == [b"an.answer.jws"]
+
+
+def test_a_question_without_a_connection_is_answered_at_once_and_goes_nowhere(bench: Bench) -> None:
+    station = QuerySocket(bench.folder)
+    assert station.send("a.query.jws")
+    bench.happen()
+    assert station.receive() == [OFFLINE + jws_hash("a.query.jws").encode()]
+    bench.connect()
+    assert not [one for one in bench.line.published if one.topic.endswith("query")]
+
+
+def test_a_retained_answer_and_one_that_is_too_long_are_not_handed_on(bench: Bench) -> None:
+    station = QuerySocket(bench.folder)
+    bench.connect()
+    bench.receive("answer", "kept", is_retained=True)
+    bench.receive("answer", "x" * (MAX_ANSWER_BYTES + 1))
+    assert station.receive() == []
+    bench.later(10)
+    assert "retained_answer" in bench.statuses()[-1]["alarms"]
+
+
+def test_a_flood_of_answers_nobody_reads_stops_nothing(bench: Bench) -> None:
+    QuerySocket(bench.folder)
+    bench.connect()
+    for _ in range(2000):
+        bench.receive("answer", "x" * 1000)
+    bench.append(1)
+    bench.happen()
+    assert bench.events()
+
+
+def test_nobody_takes_a_question_where_no_link_runs(tmp_path: Path) -> None:
+    assert not QuerySocket(tmp_path).send("a.query.jws")
 
 
 def test_where_and_who_come_from_the_settings(bench: Bench) -> None:
@@ -337,7 +388,7 @@ def test_without_the_agency_s_keys_it_does_not_start(bench: Bench) -> None:
 
 def test_without_a_state_database_it_does_not_start(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(NotEnrolled):
-        Link(bench.settings, tmp_path / "elsewhere", bench.ear)
+        Link(bench.settings, tmp_path / "elsewhere", bench.ear, bench.questions)
 
 
 def test_the_wait_is_never_longer_than_a_status_may_be_late(bench: Bench) -> None:

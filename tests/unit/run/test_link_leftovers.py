@@ -172,7 +172,7 @@ def test_damage_that_the_link_meets_is_told_to_the_station(bench: Broken) -> Non
 
     stop = type("Stop", (), {"is_set": False})()
     with pytest.raises(OutboxDamaged):
-        subject._run(Failing(), bench.folder, bench.ear, stop, SystemdNotifier({}))  # type: ignore[arg-type]
+        subject._run(Failing(), bench.folder, bench.ear, bench.questions, stop, SystemdNotifier({}))  # type: ignore[arg-type]
     assert suspect(bench.folder).exists()
 
 
