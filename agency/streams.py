@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 _THAI = "ก"
@@ -43,6 +44,16 @@ def drop_broken_output() -> None:
         sys.stdout.flush()
     except (OSError, ValueError):
         _to_null(sys.stdout)
+
+
+@contextlib.contextmanager
+def as_far_as_read() -> Iterator[None]:
+    """Print what somebody may stop reading: the exit code still counts."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_broken_output()
 
 
 def say_line(line: str) -> None:

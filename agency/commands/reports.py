@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from agency.commands.output import progress, say, show_json, show_table
 from agency.home import Home, read_jwks
+from agency.streams import as_far_as_read
 from agency.values import parse_day
 from appliance.errors import WrongUse
 
@@ -53,7 +54,8 @@ def anomalies(home: Home, arguments: argparse.Namespace) -> int:
     from agency.store.stations import event_keys
 
     day = date.fromisoformat(parse_day(arguments.date, "--date"))
-    days = [(day - timedelta(days=back)).isoformat() for back in range(arguments.back + 1)]
+    reach = min(arguments.back, day.toordinal() - 1)  # there is no day before the first
+    days = [(day - timedelta(days=back)).isoformat() for back in range(reach + 1)]
     with Database.open(home.database) as database, database.read() as connection:
         ring, keys = KeyRing(event_keys(connection)), home.opening_keys()
         opened = [open_visits(accepted_visits(connection, one, ""), keys, ring, progress("opened")) for one in days]
@@ -163,11 +165,12 @@ def verify(home: Home, arguments: argparse.Namespace) -> int:
     directory = arguments.keys or home.public
     with _opened(arguments.file) as lines:
         result = _verify(lines, directory)
-    if arguments.json:
-        show_json(asdict(result))
-    else:
-        for problem in result.problems:
-            print(f"line {problem.line}: {problem.code}: {problem.text}")
+    with as_far_as_read():
+        if arguments.json:
+            show_json(asdict(result))
+        else:
+            for problem in result.problems:
+                print(f"line {problem.line}: {problem.code}: {problem.text}")
     if result.unlisted:
         say(f"the first {len(result.problems)} problems are listed; there are {result.unlisted} more")
     if not result.events:
@@ -212,11 +215,12 @@ def audit(home: Home, arguments: argparse.Namespace) -> int:
     with Database.open(home.database) as database, database.read() as connection:
         result = audit_of(connection, home.public_keys(), progress("audited"), Witness(home.witness).read())
     clean = not result.problems
-    if arguments.json:
-        show_json({"clean": clean, "counts": result.counts, "problems": [asdict(p) for p in result.problems]})
-    else:
-        for problem in result.problems:
-            print(f"{problem.code}: {problem.station or '-'} {problem.place}: {problem.text}")
-        print(", ".join(f"{count} {name}" for name, count in sorted(result.counts.items())))
-        print("clean" if clean else f"not clean: {len(result.problems)} findings")
+    with as_far_as_read():
+        if arguments.json:
+            show_json({"clean": clean, "counts": result.counts, "problems": [asdict(p) for p in result.problems]})
+        else:
+            for problem in result.problems:
+                print(f"{problem.code}: {problem.station or '-'} {problem.place}: {problem.text}")
+            print(", ".join(f"{count} {name}" for name, count in sorted(result.counts.items())))
+            print("clean" if clean else f"not clean: {len(result.problems)} findings")
     return 0 if clean else 1

@@ -156,10 +156,12 @@ def retire(home: Home, connection: Connection, purpose: str) -> list[str]:
 
     Raises:
         WrongUse: there is none, or these are escrow keys, which alone open the oldest seals, or receipt keys that
-            some station still needs for the receipt that the broker keeps.
+            some station still needs for the receipt that the broker keeps, or the next key is not with every station.
     """
     if purpose == "escrow":
         raise WrongUse("an escrow key is never retired: it alone opens the oldest seals")
+    if (home.keys / f"{purpose}.next.jwk").exists():  # until then stations seal to the old one
+        raise WrongUse(f"the next {purpose} key is not with every station yet; 'card-agency keys push' comes first")
     old = [key.kid for key in list_keys(home) if key.purpose == purpose and key.state in ("accepted", "superseded")]
     if not old:
         raise WrongUse(f"no old {purpose} key; 'card-agency keys rotate {purpose}' and 'push' come first")

@@ -53,6 +53,8 @@ def verify(rows: Iterable[Row], keys: KeySet, first_previous: str, receipts: Seq
         problems += [f"event {row.sequence}: {problem}" for problem in found]
         expected_sequence, chain = row.sequence + 1, row.chain
         previous = row.hash if row.is_erased else jws_hash(row.jws)
+    if expected_sequence <= reach:
+        problems.append(f"events {expected_sequence} to {reach} are missing, and the agency's receipt proves them")
     return problems
 
 

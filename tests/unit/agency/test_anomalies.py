@@ -32,6 +32,11 @@ def signs(*arguments: Any) -> list[str]:
     return [anomaly.sign for anomaly in find(*arguments)]
 
 
+def test_the_first_day_of_the_calendar_has_no_day_before(office: Office) -> None:
+    ran = office.desk.run("anomalies", "--date", "0001-01-01", "--json")
+    assert (ran.code, ran.json()) == (0, [])
+
+
 def test_t69_one_person_at_two_stations_within_minutes() -> None:
     there = visit(1, MORNING + timedelta(minutes=4), "cnx-002")
     (anomaly,) = find([visit(1), there])

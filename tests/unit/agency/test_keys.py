@@ -135,6 +135,26 @@ def test_the_key_in_use_is_not_retired(desk: Desk, purpose: str) -> None:
     assert states(desk, purpose) == [("in use", True)]
 
 
+@pytest.mark.parametrize("purpose", ["duty", "receipt", "document"])
+def test_a_key_that_stations_still_use_is_not_retired(desk: Desk, purpose: str) -> None:
+    old = desk.home.key(purpose)["kid"]
+    turned(desk, purpose, is_pushed=False)
+    ran = desk.run("keys", "retire", purpose)
+    assert (ran.code, "keys push" in ran.err) == (2, True)
+    assert desk.home.key(purpose)["kid"] == old
+    assert old in desk.home.private_keys(purpose)
+
+
+@pytest.mark.parametrize("purpose", ["query", "answer"])
+def test_an_agency_gets_the_keys_of_the_online_question_when_it_wants_them(desk: Desk, purpose: str) -> None:
+    assert states(desk, purpose) == []
+    new = turned(desk, purpose)
+    assert states(desk, purpose) == [("in use", True)]
+    keys = AgencyKeys.enrolled(desk.home.keys_in_force())
+    assert {jwk["purpose"] for jwk in keys.sealing} == {"duty", "escrow"}
+    assert (keys.query or {}).get("kid") == (new if purpose == "query" else None)
+
+
 def test_an_old_escrow_key_is_never_retired(desk: Desk) -> None:
     turned(desk, "escrow")
     assert "never retired" in desk.run("keys", "retire", "escrow").err

@@ -54,6 +54,16 @@ def test_a_stream_that_is_closed_or_full(held: Office, command: str, code: int, 
     assert (ran.returncode, ran.stderr) == (code, said)
 
 
+@pytest.mark.parametrize("command", ["verify BAD", "verify BAD --json", "audit", "audit --json"])
+def test_the_answer_counts_where_nobody_reads_on(held: Office, tmp_path: Path, command: str) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("no.event.here\n" * 900)
+    with held.database.write() as connection:
+        connection.exec_driver_sql("UPDATE event SET jws = jws || 'A'")
+    ran = shell(held, f"card-agency {command.replace('BAD', str(bad))} | (exec <&-; sleep 2); exit ${{PIPESTATUS[0]}}")
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (1, False)
+
+
 def test_a_closed_stream_never_becomes_the_database(held: Office) -> None:
     before = held.desk.run("events", "export").out
     for _ in range(3):

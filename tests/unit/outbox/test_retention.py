@@ -195,6 +195,8 @@ def test_an_agency_that_went_back_to_before_the_first_row_freezes_nothing(statio
         ("UPDATE event SET jws = '' WHERE sequence = 5", "event 5: it was erased, and no receipt covers it"),
         ("DELETE FROM event WHERE sequence = 2", "events 2 to 2 are missing"),
         ("DELETE FROM event WHERE sequence < 5", "events 1 to 4 are missing"),
+        ("DELETE FROM event WHERE sequence > 2", "events 3 to 3 are missing, and the agency's receipt proves them"),
+        ("DELETE FROM event", "events 1 to 3 are missing, and the agency's receipt proves them"),
         ("UPDATE receipt SET jws = replace(jws, '.', '.e')", "a stored receipt does not hold"),
         ("UPDATE event SET hash = 'x' WHERE sequence = 3", "event 4: its previous is not"),
     ],
