@@ -14,10 +14,11 @@ from agency.store.stations import EventKey
 from appliance.checks.result import Check, Result
 from appliance.checks.verdict import decide
 from appliance.errors import VerificationError
+from appliance.events.cloud_event import envelope
 from appliance.events.seal import generate_sealing_key, public_sealing_key
 from appliance.events.sign import EVENT_TYPE
 from appliance.services.loading import parse, shipped
-from tests.unit.agency.fleet import AGENCY, MORNING, Pupil, Station, citizen_number
+from tests.unit.agency.fleet import AGENCY, CLOCK, MORNING, Pupil, Station, citizen_number
 
 PUPIL = Pupil.make(7)
 PASSED = {"result": "pass"}
@@ -136,6 +137,50 @@ def test_a_seal_that_the_agency_cannot_open_is_found(station: Station) -> None:
     other = Station(station.id, strangers, station.signer)
     jws = other.signer.sign(other.visit_payload(PUPIL), EVENT_TYPE)
     assert inspect(jws, station.id, ring(station), rules(station)).code == "seal_recipients"
+
+
+@pytest.mark.parametrize("chosen", [(0, 1, 2), (0, 0, 2), (1, 2), (0, 3), (2, 3)], ids=str)
+def test_a_seal_is_to_one_duty_and_one_escrow_key_and_to_nobody_else(station: Station, chosen: tuple[int, ...]) -> None:
+    stranger = public_sealing_key(generate_sealing_key(), "duty")
+    keys = [*station.recipients, stranger, public_sealing_key(generate_sealing_key(), "escrow")]
+    other = Station(station.id, [keys[at] for at in chosen], station.signer)
+    jws = other.signer.sign(other.visit_payload(PUPIL), EVENT_TYPE)
+    assert inspect(jws, station.id, ring(station), rules(station)).code == "seal_recipients"
+
+
+@pytest.mark.parametrize("recipients", [0, 1])
+def test_the_same_recipient_twice_is_not_both(station: Station, recipients: int) -> None:
+    payload = station.visit_payload(PUPIL)
+    sealed = payload["data"]["sealed"]
+    sealed["recipients"] = [sealed["recipients"][recipients]] * 2
+    assert look(station, payload).code == "seal_recipients"
+
+
+def test_a_seal_whose_context_is_no_base64_is_quarantined_and_not_dropped(station: Station) -> None:
+    payload = station.visit_payload(PUPIL)
+    payload["data"]["sealed"]["aad"] = "AAAAA"
+    assert look(station, payload).code == "seal_moved"
+
+
+def test_a_correction_claims_no_more_than_its_check(station: Station) -> None:
+    def corrected(result: str, level: str, verdict: str) -> str | None:
+        said = {
+            "chain": station.next.chain,
+            "sequence": 1,
+            "query": station.next.chain,
+            "check": {"result": result},
+            "level": level,
+            "verdict": verdict,
+        }
+        event = envelope(
+            station.origin, station.next, "visit.corrected.v1", MORNING, {"clock": CLOCK, "corrected": said}
+        )
+        return look(station, event).code
+
+    assert corrected("pass", "L3", "accepted") is None
+    assert corrected("fail", "L1", "refused") is None
+    assert corrected("could_not_check", "L3", "could_not_check") == "contradiction"
+    assert corrected("could_not_check", "L1", "accepted") == "contradiction"
 
 
 def test_a_revoked_key_makes_every_event_revoked(station: Station) -> None:
