@@ -9,6 +9,7 @@ Example::
         flag_station(connection, "bkk-001", "fork")
 """
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -123,6 +124,18 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def held_json(text: str, what: str) -> Any:
+    """Return what was stored as JSON.
+
+    Raises:
+        DatabaseError: it is none; somebody wrote it who should not have.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise DatabaseError(f"the database holds {what} that was altered: put an earlier copy of it back") from None
 
 
 def _reason(cause: BaseException) -> str:

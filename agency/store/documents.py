@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select
 
-from agency.store.database import Connection
+from agency.store.database import Connection, held_json
 from agency.store.tables import document
 
 
@@ -51,7 +51,15 @@ def list_documents(connection: Connection) -> list[StoredDocument]:
     """Return all documents, by kind and version."""
     rows = connection.execute(select(document).order_by(document.c.kind, document.c.version))
     return [
-        StoredDocument(r.kind, r.version, r.roster, r.issued_at, r.expires_at, tuple(json.loads(r.audience)), r.jws)
+        StoredDocument(
+            r.kind,
+            r.version,
+            r.roster,
+            r.issued_at,
+            r.expires_at,
+            tuple(held_json(r.audience, "a document's audience")),
+            r.jws,
+        )
         for r in rows
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from agency.store.database import Connection
+from agency.store.database import Connection, held_json
 from agency.store.tables import roster, roster_member
 
 
@@ -52,13 +52,20 @@ def newest_rosters(connection: Connection) -> list[StoredRoster]:
     """Return the newest roster of each set, by set."""
     newest = select(func.max(roster.c.version)).group_by(roster.c.set)
     rows = connection.execute(select(roster).where(roster.c.version.in_(newest)).order_by(roster.c.set))
-    return [StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, json.loads(r.body)) for r in rows]
+    return [
+        StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, held_json(r.body, f"roster {r.version}"))
+        for r in rows
+    ]
 
 
 def find_roster(connection: Connection, version: int) -> StoredRoster | None:
     """Return a roster by its version."""
     r = connection.execute(select(roster).where(roster.c.version == version)).one_or_none()
-    return StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, json.loads(r.body)) if r else None
+    return (
+        StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, held_json(r.body, f"roster {r.version}"))
+        if r
+        else None
+    )
 
 
 def sealed_members(connection: Connection, version: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -66,4 +73,4 @@ def sealed_members(connection: Connection, version: int) -> Iterator[tuple[int, 
     query = select(roster_member.c.member_index, roster_member.c.sealed)
     query = query.where(roster_member.c.version == version).order_by(roster_member.c.member_index)
     for row in connection.execute(query):
-        yield row.member_index, json.loads(row.sealed)
+        yield row.member_index, held_json(row.sealed, "a member of a roster")

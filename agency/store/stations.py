@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select, update
 
-from agency.store.database import Connection
+from agency.store.database import Connection, held_json
 from agency.store.tables import certificate, chain, event, event_key, station
 from appliance.events.sign import Jwk
 
@@ -93,7 +93,10 @@ def event_keys(connection: Connection, *stations: str) -> list[EventKey]:
     if stations:
         query = query.where(event_key.c.station.in_(stations))
     rows = connection.execute(query)
-    return [EventKey(r.kid, r.station, json.loads(r.jwk), r.approved_at, r.revoked_at) for r in rows]
+    return [
+        EventKey(r.kid, r.station, held_json(r.jwk, f"a key of station {r.station}"), r.approved_at, r.revoked_at)
+        for r in rows
+    ]
 
 
 def revoke_station(connection: Connection, station_id: str, at: str) -> int:

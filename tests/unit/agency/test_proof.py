@@ -183,6 +183,25 @@ def test_every_edit_is_found_in_its_place(held: Office, statement: str, found: s
     assert {(p["code"], p["place"].rsplit("/", 1)[1]) for p in ran.json()["problems"]} == found
 
 
+@pytest.mark.parametrize(
+    ("edit", "command"),
+    [
+        ("UPDATE event_key SET jwk = 'x'", ("audit",)),
+        ("UPDATE event_key SET jwk = 'x'", ("station", "list")),
+        ("UPDATE event_key SET jwk = 'x'", ("anomalies", "--date", DAY)),
+        ("UPDATE roster SET body = 'x'", ("attendance", "--date", DAY)),
+        ("UPDATE roster_member SET sealed = 'x'", ("attendance", "--date", DAY)),
+    ],
+)
+def test_an_altered_row_is_told_in_one_line(held: Office, edit: str, command: tuple[str, ...]) -> None:
+    assert held.desk.import_roster([Pupil.make(1)], held.folder).code == 0
+    with held.database.write() as connection:
+        connection.exec_driver_sql(edit)
+    ran = held.desk.run(*command)
+    assert (ran.code, ran.err.count("\n")) == (7, 1)
+    assert "was altered: put an earlier copy" in ran.err
+
+
 def test_gaps_are_findings(office: Office) -> None:
     lines = visits(office.station, 3)
     office.take(lines[0], lines[3])
