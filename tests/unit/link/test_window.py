@@ -62,6 +62,15 @@ def test_messages_in_flight_are_bounded() -> None:
     assert window.next_after(head=100, now_s=0) == (2, 98)
 
 
+def test_pubacks_that_a_dead_connection_owes_keep_no_place_in_the_next() -> None:
+    window = connected(in_flight=2)
+    for mid in (1, 2):
+        window.published(last=mid, mid=mid, now_s=0)
+    window.disconnected()
+    window.connected(2)
+    assert window.next_after(head=100, now_s=1) == (0, 100)
+
+
 def test_the_agency_slows_us_down() -> None:
     window = connected()
     window.received(through=0, size=100, min_gap_ms=1500, now_s=0)
@@ -75,6 +84,30 @@ def test_a_message_that_nobody_took_is_sent_again() -> None:
     window.published(last=3, mid=1, now_s=0)
     window.acknowledged(1, is_taken=False, now_s=1)
     assert window.next_after(head=3, now_s=1 + FIRST_PATIENCE_S) == (0, 3)
+
+
+def test_what_nobody_took_waits_its_pause_from_the_refusal_and_not_longer() -> None:
+    window = connected()
+    for at_s, mid in ((0, 1), (3, 2)):
+        window.published(last=3 * mid, mid=mid, now_s=at_s)
+    window.acknowledged(2, is_taken=False, now_s=4)
+    assert window.next_after(head=6, now_s=4 + FIRST_PATIENCE_S - 0.1) is None
+    assert window.next_after(head=6, now_s=4 + FIRST_PATIENCE_S) == (0, 6)
+
+
+def test_what_goes_out_later_puts_off_no_resending() -> None:
+    window = connected()
+    window.published(last=3, mid=1, now_s=0)
+    window.published(last=6, mid=2, now_s=0.9 * FIRST_PATIENCE_S)
+    assert window.next_after(head=6, now_s=1.26 * FIRST_PATIENCE_S) == (0, 6)
+
+
+def test_what_is_answered_leaves_nothing_to_send_again() -> None:
+    window = connected()
+    window.published(last=3, mid=1, now_s=0)
+    window.received(through=3, size=100, min_gap_ms=0, now_s=1)
+    window.published(last=6, mid=2, now_s=2)
+    assert window.next_after(head=6, now_s=2 + FIRST_PATIENCE_S - 0.1) is None
 
 
 def test_patience_doubles_up_to_its_bound() -> None:
