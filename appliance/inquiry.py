@@ -17,7 +17,7 @@ from typing import Any
 from appliance.checks import online
 from appliance.checks.result import Check
 from appliance.checks.verdict import decide
-from appliance.errors import VerificationError
+from appliance.errors import SigningError, VerificationError
 from appliance.events.agency_keys import AgencyKeys
 from appliance.events.chain import Position, jws_hash
 from appliance.events.query import Answer, Query
@@ -99,7 +99,6 @@ class Inquiry:
             at: now.
 
         Raises:
-            SigningError: it cannot be sealed or signed.
             StoreError: the keys in force cannot be read.
         """
         assert profile.online is not None
@@ -112,10 +111,14 @@ class Inquiry:
         service = {"id": profile.id, "version": profile.version, "sha256": profile.sha256}
         words, deadline_ms = profile.online.question.value, profile.online.deadline_ms
         origin = self._writer.origin
-        query = Query.ask(
-            origin, service, words, choice=choice, about=about, key=key, at=at.time, deadline_ms=deadline_ms
-        )
-        jws = query.sign(self._writer.signer)
+        try:
+            query = Query.ask(
+                origin, service, words, choice=choice, about=about, key=key, at=at.time, deadline_ms=deadline_ms
+            )
+            jws = query.sign(self._writer.signer)
+        except (SigningError, VerificationError) as error:  # the agency's key may be none: the visit goes on without
+            _log.error("%s: the agency cannot be asked: %s", error.code, error)
+            return None
         if not self._line.send(jws):
             self._down_s = at.monotonic_s
             return None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from appliance.events.agency_keys import AgencyKeys
 from appliance.events.query import Query
 from appliance.events.seal import public_sealing_key
 from appliance.events.sign import DOCUMENT_TYPE, KeySet, Signer
@@ -350,9 +351,18 @@ def test_an_agency_without_a_query_key_is_asked_nothing(tmp_path: Path) -> None:
     stage = stage_of(tmp_path)
     agency = stage.connect()
     assert stage.inquiry is not None
-    from appliance.events.agency_keys import AgencyKeys
-
     stage.inquiry._keys = lambda: AgencyKeys.enrolled([agency.signer.public("answer")])
+    play(stage, ThaiCard(GROWN), CHOSEN)
+    assert (agency.asked, online(stage.events()[-1])) == ([], ("could_not_check", "offline"))
+
+
+def test_a_query_key_that_is_none_stops_nobody(tmp_path: Path) -> None:
+    stage = stage_of(tmp_path)
+    agency = stage.connect()
+    assert stage.inquiry is not None
+    low_order = {"x": "A" * 43}  # no secret can be agreed with it
+    bad = {**public_sealing_key(agency.sealing_key, "query"), **low_order}
+    stage.inquiry._keys = lambda: AgencyKeys.enrolled([bad, agency.signer.public("answer")])
     play(stage, ThaiCard(GROWN), CHOSEN)
     assert (agency.asked, online(stage.events()[-1])) == ([], ("could_not_check", "offline"))
 
