@@ -22,12 +22,11 @@ from appliance.events.agency_keys import AgencyKeys
 from appliance.events.chain import Position, jws_hash
 from appliance.events.query import Answer, Query
 from appliance.events.writer import EventWriter
-from appliance.ports import Moment, Outbox, QueryLine
+from appliance.ports import OFFLINE, Moment, Outbox, QueryLine
 from appliance.services.profile import Profile
 from appliance.services.vocabulary import OnTimeout
 
 CORRECTED = "visit.corrected.v1"
-OFFLINE = b"offline "  # and the hash of the query: what the link says at once where there is no connection
 FAILURES = 3
 PROBE_S = 30.0
 LATE_S = 600.0

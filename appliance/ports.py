@@ -20,6 +20,8 @@ from appliance.services.profile import Profile
 if TYPE_CHECKING:
     from appliance.inquiry import Inquiry
 
+OFFLINE = b"offline "  # and the hash of the query: what a ``QueryLine`` says at once where there is no connection
+
 Tell: TypeAlias = Callable[[Record | None], None]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance.events.chain import jws_hash
 from appliance.events.query import MAX_ANSWER_BYTES, MAX_QUERY_BYTES
-from appliance.inquiry import OFFLINE
+from appliance.ports import OFFLINE
 
 QUERY_SOCKET, ANSWER_SOCKET = "query.sock", "answer.sock"
 _AT_ONCE = 50

@@ -10,7 +10,7 @@ from appliance.events.chain import jws_hash
 from appliance.events.query import Answer, Query
 from appliance.events.seal import generate_sealing_key, public_sealing_key
 from appliance.events.sign import Jwk, KeySet, Signer
-from appliance.inquiry import OFFLINE
+from appliance.ports import OFFLINE
 
 
 @dataclass

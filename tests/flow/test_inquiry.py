@@ -11,8 +11,9 @@ from appliance.events.agency_keys import AgencyKeys
 from appliance.events.query import Query
 from appliance.events.seal import public_sealing_key
 from appliance.events.sign import DOCUMENT_TYPE, KeySet, Signer
-from appliance.inquiry import CORRECTED, FAILURES, OFFLINE, PROBE_S
+from appliance.inquiry import CORRECTED, FAILURES, PROBE_S
 from appliance.panel.screens import Button, State
+from appliance.ports import OFFLINE
 from appliance.simulate.agency import SimulatedAgency
 from appliance.simulate.card import ThaiCard
 from appliance.simulate.persons import person

@@ -10,12 +10,12 @@ import pytest
 from appliance.errors import ConfigError, NotEnrolled, StoreError
 from appliance.events.chain import jws_hash
 from appliance.events.query import MAX_ANSWER_BYTES
-from appliance.inquiry import OFFLINE
 from appliance.link.bounded_client import MAX_IN_FLIGHT
 from appliance.link.bundle import MAX_BUNDLE_BYTES, MAX_BUNDLE_EVENTS
 from appliance.link.mqtt import Acknowledged, Connected
 from appliance.link.reasons import NO_MATCHING_SUBSCRIBERS
 from appliance.papers import AGENCY_KEYS
+from appliance.ports import OFFLINE
 from appliance.run.link import Link
 from appliance.run.query_socket import QuerySocket
 from tests.unit.run.scripted import PREFIX, Bench
