@@ -37,6 +37,9 @@ OFFICERS = [person(serial).citizen_id for serial in (51, 52)]
 ROSTER_BODY = roster_body("school-1", "2026-11-22", MEMBERS, officers=OFFICERS)
 
 
+SHORT_MS, PATIENT_MS = 500, 10_000  # an answer that comes must not be late on a busy machine
+
+
 def signed_roster(
     expires_in: timedelta = timedelta(days=30), body: dict[str, Any] = ROSTER_BODY, kind: str = "roster"
 ) -> SignedRoster:
@@ -96,14 +99,18 @@ class Stage:
             inquiry=self.inquiry,
         )
 
-    def connect(self, outcome: str | None = "normal", deadline_ms: int = 500) -> SimulatedAgency:
-        """Have an agency at the other end, which says ``outcome``; the deadline is shortened for the test."""
+    def connect(self, outcome: str | None = "normal", deadline_ms: int | None = None) -> SimulatedAgency:
+        """Have an agency at the other end, which says ``outcome``; None for nothing, and then the deadline is short."""
         public = self.signer.public("event")
         agency = SimulatedAgency(public, "obec", "bkk-001", outcome, now_s=lambda: self.clock.now().monotonic_s)
         self.inquiry = Inquiry(agency, agency.keys, self.world().writer)
+        self.wait_for_answers(deadline_ms or (SHORT_MS if outcome is None else PATIENT_MS))
+        return agency
+
+    def wait_for_answers(self, deadline_ms: int) -> None:
+        """Change how long the station waits."""
         assert self.profile.online is not None
         self.profile = replace(self.profile, online=replace(self.profile.online, deadline_ms=deadline_ms))
-        return agency
 
     def visit(self, card: VirtualCard) -> Screen:
         """Put a card in, take it out when the verdict shows, and return the verdict."""
