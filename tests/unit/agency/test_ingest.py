@@ -102,6 +102,23 @@ def test_the_mirrored_signature_of_an_event_is_no_fork(desk: Desk, tmp_path: Pat
         assert flag(office) is None
 
 
+@pytest.mark.parametrize("signature", ["AAAA", "", "A" * 86, "!"])
+def test_a_vouched_line_with_any_signature_in_a_taken_place_is_a_fork_and_trips_nothing(
+    desk: Desk, tmp_path: Path, signature: str
+) -> None:
+    station = Station("bkk-001", signer=Signer(dict(ECKey.generate_key("P-256").as_dict(private=True))))
+    desk.enrol(station, tmp_path)
+    with Database.open(desk.home.database) as database:
+        office = Office(desk, database, station, tmp_path)
+        lines = visits(station, 1)
+        office.take(*lines)
+        spoilt = f"{lines[1].rpartition('.')[0]}.{signature}"
+        station.next = Position(station.next.chain, 3, jws_hash(spoilt))
+        tally = office.take(spoilt, station.visit(Pupil.make(3)))
+        assert "new" not in outcomes(tally)
+        assert receipt(office).through == 2
+
+
 def test_an_event_that_does_not_link_is_never_covered(office: Office) -> None:
     station = office.station
     office.take(station.started())
