@@ -8,12 +8,25 @@ from pathlib import Path
 SOCKET_NAME = "link.sock"
 
 
+def _new_socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+
+
+def bound_socket(path: Path) -> socket.socket:
+    """Return a datagram socket at ``path``, in place of what a process of before left there; it never blocks."""
+    path.unlink(missing_ok=True)
+    made = _new_socket()
+    made.bind(str(path))
+    path.chmod(0o660)
+    return made
+
+
 class Nudge:
     """The station's side; a link that is not there is no error."""
 
     def __init__(self, runtime: Path) -> None:
         self._path = str(runtime / SOCKET_NAME)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        self._socket = _new_socket()
 
     def __call__(self) -> None:
         """Say it."""
@@ -25,11 +38,7 @@ class Ear:
     """The link's side: a socket for ``select``, which the station nudges and the link's own threads can wake."""
 
     def __init__(self, runtime: Path) -> None:
-        path = runtime / SOCKET_NAME
-        path.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        self._socket.bind(str(path))
-        path.chmod(0o660)
+        self._socket = bound_socket(runtime / SOCKET_NAME)
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def filenos(self) -> list[int]:

@@ -11,17 +11,10 @@ from pathlib import Path
 from appliance.events.chain import jws_hash
 from appliance.events.query import MAX_ANSWER_BYTES, MAX_QUERY_BYTES
 from appliance.ports import OFFLINE
+from appliance.run.nudge import bound_socket
 
 QUERY_SOCKET, ANSWER_SOCKET = "query.sock", "answer.sock"
 _AT_ONCE = 50
-
-
-def _bound(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    made.bind(str(path))
-    path.chmod(0o660)
-    return made
 
 
 def _received(own: socket.socket, most_bytes: int) -> list[bytes]:
@@ -38,7 +31,7 @@ class QuerySocket:
 
     def __init__(self, runtime: Path) -> None:
         self._to = str(runtime / QUERY_SOCKET)
-        self._socket = _bound(runtime / ANSWER_SOCKET)
+        self._socket = bound_socket(runtime / ANSWER_SOCKET)
 
     def send(self, jws: str) -> bool:
         """Hand over a query; False where no link takes it."""
@@ -62,7 +55,7 @@ class AnswerSocket:
 
     def __init__(self, runtime: Path) -> None:
         self._to = str(runtime / ANSWER_SOCKET)
-        self._socket = _bound(runtime / QUERY_SOCKET)
+        self._socket = bound_socket(runtime / QUERY_SOCKET)
 
     def fileno(self) -> int:
         """Return what to wait on."""

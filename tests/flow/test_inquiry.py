@@ -1,4 +1,4 @@
-"""The online question through the whole station: T-26, T-39 and T-72's wording of what is and is not an answer."""
+"""The online question through the whole station: what counts as an answer and what does not: T-26, T-39, T-45."""
 
 from collections.abc import Callable
 from dataclasses import replace

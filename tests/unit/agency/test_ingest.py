@@ -1,6 +1,7 @@
 """Commit, chains and the high-water mark, on a real database: what is new, what comes again, what contradicts."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,14 @@ from appliance.events.receipt import Receipt
 from appliance.events.sign import DOCUMENT_TYPE, EVENT_TYPE, Signer, mirrored
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import Desk, Pupil, Station, jws_hash, visits
+
+
+@pytest.fixture
+def es256_office(desk: Desk, tmp_path: Path) -> Iterator[Office]:
+    station = Station("bkk-001", signer=Signer(dict(ECKey.generate_key("P-256").as_dict(private=True))))
+    desk.enrol(station, tmp_path)
+    with Database.open(desk.home.database) as database:
+        yield Office(desk, database, station, tmp_path)
 
 
 def outcomes(tally: Tally) -> dict[str, int]:
@@ -88,35 +97,28 @@ def test_another_event_in_the_same_place_is_a_fork_and_both_are_kept(office: Off
     assert flag(office) == "fork"
 
 
-def test_the_mirrored_signature_of_an_event_is_no_fork(desk: Desk, tmp_path: Path) -> None:
-    station = Station("bkk-001", signer=Signer(dict(ECKey.generate_key("P-256").as_dict(private=True))))
-    desk.enrol(station, tmp_path)
-    with Database.open(desk.home.database) as database:
-        office = Office(desk, database, station, tmp_path)
-        lines = visits(station, 2)
-        office.take(*lines)
-        mirrors = [str(mirrored(line)) for line in lines]
-        assert not set(mirrors) & set(lines)
-        assert outcomes(office.take(*mirrors)) == {"duplicate": 3}
-        assert (receipt(office).through, receipt(office).hash) == (3, jws_hash(lines[2]))
-        assert flag(office) is None
+def test_the_mirrored_signature_of_an_event_is_no_fork(es256_office: Office) -> None:
+    lines = visits(es256_office.station, 2)
+    es256_office.take(*lines)
+    mirrors = [str(mirrored(line)) for line in lines]
+    assert not set(mirrors) & set(lines)
+    assert outcomes(es256_office.take(*mirrors)) == {"duplicate": 3}
+    assert (receipt(es256_office).through, receipt(es256_office).hash) == (3, jws_hash(lines[2]))
+    assert flag(es256_office) is None
 
 
 @pytest.mark.parametrize("signature", ["AAAA", "", "A" * 86, "!"])
 def test_a_vouched_line_with_any_signature_in_a_taken_place_is_a_fork_and_trips_nothing(
-    desk: Desk, tmp_path: Path, signature: str
+    es256_office: Office, signature: str
 ) -> None:
-    station = Station("bkk-001", signer=Signer(dict(ECKey.generate_key("P-256").as_dict(private=True))))
-    desk.enrol(station, tmp_path)
-    with Database.open(desk.home.database) as database:
-        office = Office(desk, database, station, tmp_path)
-        lines = visits(station, 1)
-        office.take(*lines)
-        spoilt = f"{lines[1].rpartition('.')[0]}.{signature}"
-        station.next = Position(station.next.chain, 3, jws_hash(spoilt))
-        tally = office.take(spoilt, station.visit(Pupil.make(3)))
-        assert "new" not in outcomes(tally)
-        assert receipt(office).through == 2
+    station = es256_office.station
+    lines = visits(station, 1)
+    es256_office.take(*lines)
+    spoilt = f"{lines[1].rpartition('.')[0]}.{signature}"
+    station.next = Position(station.next.chain, 3, jws_hash(spoilt))
+    tally = es256_office.take(spoilt, station.visit(Pupil.make(3)))
+    assert "new" not in outcomes(tally)
+    assert receipt(es256_office).through == 2
 
 
 def test_an_event_that_does_not_link_is_never_covered(office: Office) -> None:
