@@ -25,7 +25,8 @@ def adopt(connection: sqlite3.Connection, wreck: Wreck, folder: str, at: datetim
                 marks = ", ".join("?" * len(row))
                 connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # noqa: S608 - our own names
     connection.execute("INSERT INTO damage VALUES (?, ?, ?)", (folder, at.isoformat(timespec="seconds"), wreck.chain))
-    connection.execute("UPDATE delivery SET boot = ?", (_boot(wreck, at),))
+    epoch = max((receipt.epoch for receipt in wreck.receipts.values()), default=0)  # it never goes down
+    connection.execute("UPDATE delivery SET boot = ?, epoch = ?", (_boot(wreck, at), epoch))
 
 
 def _boot(wreck: Wreck, at: datetime) -> int:

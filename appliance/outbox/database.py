@@ -67,7 +67,8 @@ CREATE TABLE document (          -- the link's inbox: newest signed document of 
 INSERT INTO delivery (only) VALUES (1);
 """
 
-_ADDED = """
+_ADDED = {
+    "receipt": """
 CREATE {temp} TABLE receipt (    -- the link's: the first receipt that covered an event
     chain TEXT NOT NULL,
     through INTEGER NOT NULL,
@@ -75,22 +76,40 @@ CREATE {temp} TABLE receipt (    -- the link's: the first receipt that covered a
     jws TEXT NOT NULL,
     PRIMARY KEY (chain, through)
 ) WITHOUT ROWID;
-CREATE {temp} TABLE salvaged (   -- events of an earlier chain out of a damaged file, until they are covered
+INSERT INTO receipt SELECT id, through, CAST(strftime('%s', received_at) AS INTEGER), receipt
+    FROM chain, delivery WHERE receipt NOT NULL;
+""",
+    "salvaged": """
+CREATE {temp} TABLE salvaged (   -- events of an earlier chain out of a damaged file, until their retention is over
     chain TEXT NOT NULL,
     sequence INTEGER NOT NULL,
     hash TEXT NOT NULL,
     jws TEXT NOT NULL,
     PRIMARY KEY (chain, sequence)
 ) WITHOUT ROWID;
+""",
+    "damage": """
 CREATE {temp} TABLE damage (     -- one row for each damaged file that was set aside
     folder TEXT PRIMARY KEY,
     at TEXT NOT NULL,
     chain TEXT                   -- which it held, where that is known
 ) WITHOUT ROWID;
-INSERT INTO receipt SELECT id, through, CAST(strftime('%s', received_at) AS INTEGER), receipt
-    FROM chain, delivery WHERE receipt NOT NULL;
-"""
-_ADDED_INDEX = "CREATE INDEX event_whole ON event (sequence) WHERE jws <> '';"
+""",
+    "former": """
+CREATE {temp} TABLE former (     -- the link's: how far the agency's receipts reach in an earlier chain
+    chain TEXT PRIMARY KEY,
+    through INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    committed_s INTEGER NOT NULL
+) WITHOUT ROWID;
+""",
+    "waiting": """
+CREATE {temp} VIEW waiting AS    -- what was salvaged and the agency does not confirm in its present epoch
+    SELECT chain, sequence, hash, jws FROM salvaged WHERE sequence > coalesce((SELECT former.through
+    FROM former, delivery WHERE former.chain = salvaged.chain AND former.epoch >= delivery.epoch), 0);
+""",
+}
+_ADDED_INDEX = "CREATE INDEX IF NOT EXISTS event_whole ON event (sequence) WHERE jws <> '';"
 
 
 def connect(
@@ -155,21 +174,25 @@ def _settle(database: sqlite3.Connection, create: bool, path: Path, is_read_only
 
 def _add(database: sqlite3.Connection, is_read_only: bool) -> None:
     """Add what came after the first version; for somebody who only looks, where it cannot be seen from outside."""
-    if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'receipt'").fetchone():
-        return
     if is_read_only:
-        database.executescript(_ADDED.format(temp="TEMP"))
+        database.executescript("".join(_missing(database)).format(temp="TEMP"))
+        return
+    if not _missing(database):
         return
     database.execute("BEGIN IMMEDIATE")
     try:
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'receipt'").fetchone():
-            for statement in (*_ADDED.format(temp="").split(";\n"), _ADDED_INDEX):
-                database.execute(statement)
+        for statement in (*"".join(_missing(database)).format(temp="").split(";\n"), _ADDED_INDEX):
+            database.execute(statement)
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def _missing(database: sqlite3.Connection) -> list[str]:
+    there = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    return [statements for name, statements in _ADDED.items() if name not in there]
 
 
 def sync_folder(folder: Path) -> None:

@@ -100,7 +100,7 @@ class Delivery:
         with database.transaction(self._db):
             through, epoch, frozen = self._db.execute("SELECT through, epoch, frozen FROM delivery").fetchone()
             if self._is_former(receipt.chain):
-                return self._cover_salvaged(receipt)
+                return self._cover_salvaged(receipt, _seconds(receipt.committed_at, received_at), epoch)
             reason = self._mismatch(receipt)
             if reason is not None:
                 self._db.execute("UPDATE delivery SET frozen = ?", (reason,))
@@ -127,8 +127,8 @@ class Delivery:
             return self._db.execute("SELECT 1 FROM chain WHERE id = ?", (chain,)).fetchone() is not None
 
     def salvaged(self, after: Place, limit: int) -> list[tuple[Place, str]]:
-        """Return up to ``limit`` events of earlier chains after ``after`` as (place, JWS), in order."""
-        query = "SELECT chain, sequence, jws FROM salvaged WHERE (chain, sequence) > (?, ?) ORDER BY 1, 2 LIMIT ?"
+        """Return up to ``limit`` events of earlier chains that wait after ``after`` as (place, JWS), in order."""
+        query = "SELECT chain, sequence, jws FROM waiting WHERE (chain, sequence) > (?, ?) ORDER BY 1, 2 LIMIT ?"
         with database.translated():
             return [((chain, number), jws) for chain, number, jws in self._db.execute(query, (*after, limit))]
 
@@ -141,16 +141,23 @@ class Delivery:
         """Say whether a damaged file held ``chain``, as far as that is known."""
         query = (
             "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM chain WHERE id = ?1) AND (EXISTS (SELECT 1 FROM salvaged WHERE"
-            " chain = ?1) OR EXISTS (SELECT 1 FROM damage WHERE coalesce(chain, ?1) = ?1))"
+            " chain = ?1) OR EXISTS (SELECT 1 FROM former WHERE chain = ?1)"
+            " OR EXISTS (SELECT 1 FROM damage WHERE coalesce(chain, ?1) = ?1))"
         )
         return self._db.execute(query, (chain,)).fetchone() is not None
 
-    def _cover_salvaged(self, receipt: Receipt) -> bool:
+    def _cover_salvaged(self, receipt: Receipt, committed_s: int, epoch: int) -> bool:
+        """Note how far the agency holds an earlier chain; a receipt of before it was put back says nothing of now."""
         place = (receipt.chain, receipt.through)
         row = self._db.execute("SELECT hash FROM salvaged WHERE chain = ? AND sequence = ?", place).fetchone()
         if row is not None and row[0] != receipt.hash:
             raise VerificationError(f"the receipt names another hash for event {receipt.through} of an earlier chain")
-        return self._db.execute("DELETE FROM salvaged WHERE chain = ? AND sequence <= ?", place).rowcount > 0
+        known = self._db.execute("SELECT epoch, through FROM former WHERE chain = ?", (receipt.chain,)).fetchone()
+        newest = max(epoch, *self._db.execute("SELECT coalesce(max(epoch), 0) FROM former").fetchone())
+        if receipt.epoch < newest or (receipt.epoch, receipt.through) <= (known or (0, -1)):
+            return False
+        self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?, ?, ?)", (*place, receipt.epoch, committed_s))
+        return True
 
     def _mismatch(self, receipt: Receipt) -> str | None:
         chain, key = self._db.execute("SELECT id, key FROM chain").fetchone() or (None, None)
@@ -198,7 +205,7 @@ class Delivery:
                 "SELECT count(*), (SELECT time FROM event WHERE jws <> '' AND sequence > through ORDER BY sequence"
                 " LIMIT 1) FROM event, delivery WHERE jws <> '' AND sequence > through"
             ).fetchone()
-            (saved,) = self._db.execute("SELECT count(*) FROM salvaged").fetchone()
+            (saved,) = self._db.execute("SELECT count(*) FROM waiting").fetchone()
         return row[0] + saved, row[1]
 
     def newest_day(self) -> str:

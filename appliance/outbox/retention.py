@@ -28,6 +28,10 @@ _ERASE = (
 _DELETE = (
     "DELETE FROM event WHERE sequence IN (SELECT sequence FROM event WHERE sequence <= ? ORDER BY sequence LIMIT ?)"
 )
+_CONFIRMED_BEFORE = (
+    "FROM salvaged WHERE sequence <= (SELECT former.through FROM former, delivery WHERE former.chain = salvaged.chain"
+    " AND former.epoch >= delivery.epoch AND committed_s <= ?)"
+)
 _PRUNE = "DELETE FROM receipt WHERE chain = ? AND through < (SELECT min(sequence) FROM event)"
 
 
@@ -48,13 +52,15 @@ def sweep(connection: sqlite3.Connection, now: datetime, content_days: int, row_
         if standing is None:
             return 0
         chain, through = standing
-        erase_to = _due(connection, chain, through, now - timedelta(days=min(content_days, row_days)))
+        too_old = now - timedelta(days=min(content_days, row_days))
+        erase_to = _due(connection, chain, through, too_old)
         delete_to = min(_due(connection, chain, through, now - timedelta(days=row_days)), through - 1)
-        if not _has_rows(connection, erase_to, delete_to):
+        if not _has_rows(connection, erase_to, delete_to, too_old):
             return 0
     with database.transaction(connection):
         changed = connection.execute(_ERASE, (erase_to, BATCH_ROWS)).rowcount
         changed += connection.execute(_DELETE, (delete_to, BATCH_ROWS)).rowcount
+        changed += connection.execute(f"DELETE {_CONFIRMED_BEFORE}", (int(too_old.timestamp()),)).rowcount
         connection.execute(_PRUNE, (chain,))
     fold_log(connection)
     return changed
@@ -69,7 +75,7 @@ def forget_damage(connection: sqlite3.Connection, state: Path, now: datetime, da
         StoreError: it cannot be written now.
     """
     with database.translated():
-        (saved,) = connection.execute("SELECT count(*) FROM salvaged").fetchone()
+        (saved,) = connection.execute("SELECT count(*) FROM waiting").fetchone()
         kept = connection.execute("SELECT folder, at FROM damage").fetchall()
     for name, at in kept:
         folder = state / DAMAGED_NAME / name
@@ -92,9 +98,10 @@ def _due(connection: sqlite3.Connection, chain: str, through: int, before: datet
     return int(row[0])
 
 
-def _has_rows(connection: sqlite3.Connection, erase_to: int, delete_to: int) -> bool:
-    query = (
-        "SELECT EXISTS (SELECT 1 FROM event WHERE jws <> '' AND sequence <= ?)"
+def _has_rows(connection: sqlite3.Connection, erase_to: int, delete_to: int, too_old: datetime) -> bool:
+    query = (  # our own words
+        "SELECT EXISTS (SELECT 1 FROM event WHERE jws <> '' AND sequence <= ?)"  # noqa: S608
         " OR EXISTS (SELECT 1 FROM event WHERE sequence <= ?)"
+        f" OR EXISTS (SELECT 1 {_CONFIRMED_BEFORE})"
     )
-    return bool(connection.execute(query, (erase_to, delete_to)).fetchone()[0])
+    return bool(connection.execute(query, (erase_to, delete_to, int(too_old.timestamp()))).fetchone()[0])

@@ -27,7 +27,7 @@ def receipt_of(connection: sqlite3.Connection, row: Row) -> str | None:
 
 def salvaged(connection: sqlite3.Connection) -> list[Row]:
     """Return what was saved of earlier chains and is not covered yet, in order."""
-    found = connection.execute("SELECT sequence, chain, hash, jws FROM salvaged ORDER BY chain, sequence")
+    found = connection.execute("SELECT sequence, chain, hash, jws FROM waiting ORDER BY chain, sequence")
     return [_salvaged_row(*values) for values in found.fetchall()]
 
 
@@ -47,7 +47,7 @@ def status(connection: sqlite3.Connection, state: Path) -> dict[str, Any]:
     ).fetchone()
     query = "SELECT count(*), min(time) FROM event WHERE jws <> '' AND sequence > ?"
     count, oldest = connection.execute(query, (through,)).fetchone()
-    (saved,) = connection.execute("SELECT count(*) FROM salvaged").fetchone()
+    (saved,) = connection.execute("SELECT count(*) FROM waiting").fetchone()
     return {
         **(json.loads(said[0]) if said else {"state": "never started"}),
         "backlog": {"count": count + saved, "oldest": oldest},

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from appliance.errors import OutboxDamaged, OutboxFull
 from appliance.events.agency_keys import AgencyKeys
 from appliance.events.chain import jws_hash
 from appliance.events.cloud_event import Origin
+from appliance.events.receipt import Receipt
 from appliance.events.sign import EVENT_TYPE, KeySet
 from appliance.events.writer import EventWriter
 from appliance.hardware.clock import SystemClock
@@ -325,6 +327,23 @@ def test_the_count_of_starts_never_falls(station: Breakable) -> None:
     station.path.write_bytes(b"garbage" * 2000)
     station.start()
     assert station.delivery.next_boot() > 100_000
+
+
+def test_a_receipt_of_before_the_agency_was_put_back_confirms_nothing_that_was_saved(station: Breakable) -> None:
+    newest = station.outbox.row(60)
+    assert newest is not None
+    station.receive(5, epoch=3)
+    station.stop()
+    station.smash(4)
+    station.start()
+    held = set(station.saved())
+    assert held
+    replayed = Receipt("bkk-001", 2, station.chain, 60, newest.hash, COMMITTED.isoformat())
+    station.delivery.take_receipt(replayed, replayed.sign(station.agency), COMMITTED.isoformat())
+    assert set(station.saved()) == held
+    now = replace(replayed, epoch=3)
+    station.delivery.take_receipt(now, now.sign(station.agency), COMMITTED.isoformat())
+    assert station.saved() == {}
 
 
 def test_what_is_set_aside_is_for_the_owner_only(station: Breakable) -> None:

@@ -218,12 +218,44 @@ def test_a_receipt_for_another_chain_proves_nothing(station: Kept) -> None:
     assert len(problems) == 1
 
 
+OLD = "01M83BXH2R7R0A5EVXPK4651AQ"
+
+
+def salvaged(station: Kept) -> list[tuple[int, str]]:
+    with closing(sqlite3.connect(station.path)) as other:
+        return other.execute("SELECT sequence, jws FROM salvaged").fetchall()
+
+
+def test_what_was_salvaged_stays_for_its_retention_after_the_receipt(station: Kept) -> None:
+    with closing(sqlite3.connect(station.path)) as other, other:
+        other.execute("INSERT INTO salvaged VALUES (?, 4, ?, 'jws-4'), (?, 5, ?, 'jws-5')", (OLD, "h" * 43) * 2)
+    former = Receipt("bkk-001", 1, OLD, 4, "h" * 43, COMMITTED.isoformat())
+    assert station.delivery.take_receipt(former, former.sign(station.agency), COMMITTED.isoformat())
+    assert station.sweep(WEEK - timedelta(seconds=1)) == 0
+    assert len(salvaged(station)) == 2
+    assert station.sweep(WEEK) == 1
+    assert salvaged(station) == [(5, "jws-5")], "no receipt covers it"
+    assert b"jws-4" not in b"".join(file.read_bytes() for file in station.path.parent.iterdir())
+    assert station.sweep(WEEK) == 0
+
+
+def test_what_was_salvaged_stays_where_the_agency_was_put_back(station: Kept) -> None:
+    with closing(sqlite3.connect(station.path)) as other, other:
+        other.execute("INSERT INTO salvaged VALUES (?, 4, ?, 'jws-4')", (OLD, "h" * 43))
+    former = Receipt("bkk-001", 1, OLD, 4, "h" * 43, COMMITTED.isoformat())
+    station.delivery.take_receipt(former, former.sign(station.agency), COMMITTED.isoformat())
+    station.receive(3, epoch=2)
+    station.sweep(timedelta(days=10_000))
+    assert salvaged(station) == [(4, "jws-4")]
+
+
 def before_this_version(station: Kept) -> None:
     station.receive(3)
     station.delivery.close()
     station.outbox.close()
     with closing(sqlite3.connect(station.path)) as old, old:
-        for table in ("receipt", "salvaged", "damage"):
+        old.execute("DROP VIEW waiting")
+        for table in ("receipt", "salvaged", "damage", "former"):
             old.execute(f"DROP TABLE {table}")
         old.execute("DROP INDEX event_whole")
 

@@ -44,10 +44,10 @@ class Broken(Bench):
 
     def left(self) -> list[int]:
         with closing(sqlite3.connect(self.station.path)) as other:
-            return [number for (number,) in other.execute("SELECT sequence FROM salvaged ORDER BY 1")]
+            return [number for (number,) in other.execute("SELECT sequence FROM waiting ORDER BY 1")]
 
-    def old_receipt(self, through: int, digest: str = "") -> str:
-        receipt = Receipt("bkk-001", 1, OLD, through, digest or jws_hash(self.old[through]), NOW.isoformat())
+    def old_receipt(self, through: int, digest: str = "", epoch: int = 1) -> str:
+        receipt = Receipt("bkk-001", epoch, OLD, through, digest or jws_hash(self.old[through]), NOW.isoformat())
         return receipt.sign(self.receipts)
 
     def leftovers(self) -> list[list[int]]:
@@ -112,6 +112,40 @@ def test_an_old_receipt_of_the_chain_before_is_no_alarm(bench: Broken) -> None:
     bench.receive("receipt", bench.old_receipt(3), is_retained=True)
     assert bench.left() == [5, 6, 7, 9, 10]
     assert bench.said()["alarms"] == ["chain_broken", "station_silent"]
+
+
+def test_a_receipt_of_before_the_agency_was_put_back_takes_nothing_out(bench: Broken) -> None:
+    bench.append(3)
+    bench.connect()
+    bench.receive("receipt", bench.receipt(3, epoch=2))
+    bench.receive("receipt", bench.old_receipt(10, epoch=1))
+    assert bench.left() == [5, 6, 7, 9, 10], "the agency that signed it had them; the one that is now does not"
+    bench.receive("receipt", bench.old_receipt(10, epoch=2))
+    assert bench.left() == []
+    assert "bad_receipt" not in bench.said()["alarms"]
+
+
+def test_what_an_agency_lost_that_was_put_back_goes_to_it_again(bench: Broken) -> None:
+    bench.append(3)
+    bench.connect()
+    bench.receive("receipt", bench.receipt(3))
+    take(bench)
+    take(bench)
+    bench.receive("receipt", bench.old_receipt(10))
+    assert bench.left() == []
+    bench.leftovers()
+    bench.receive("receipt", bench.receipt(3, epoch=2))
+    assert bench.left() == [5, 6, 7, 9, 10]
+    bench.later(FIRST_PATIENCE_S * 1.3)
+    assert bench.leftovers() == [[5, 6, 7]]
+    bench.receive("receipt", bench.old_receipt(7, epoch=2))
+    assert bench.left() == [9, 10]
+    bench.receive("receipt", bench.old_receipt(6, epoch=3))
+    assert bench.left() == [7, 9, 10], "put back once more"
+    bench.receive("receipt", bench.old_receipt(10, epoch=2))
+    assert bench.left() == [7, 9, 10]
+    bench.receive("receipt", bench.old_receipt(5, epoch=3))
+    assert bench.left() == [7, 9, 10], "an older one of the same agency takes nothing back"
 
 
 def test_without_a_receipt_they_come_again_ever_more_slowly(bench: Broken) -> None:
