@@ -162,6 +162,7 @@ def _add_stations(commands: Commands, common: argparse.ArgumentParser) -> None:
     _add(group, common, "list", stations.list_)
     _add(group, common, "show", stations.show).add_argument("station", metavar="ID")
     _add(group, common, "excuse", stations.excuse).add_argument("station", metavar="ID")
+    _add(group, common, "clear", stations.clear).add_argument("station", metavar="ID")
     revoke = _add(group, common, "revoke", stations.revoke)
     revoke.add_argument("station", metavar="ID")
     revoke.description = (

@@ -15,6 +15,7 @@ from agency.values import parse_day
 from appliance.errors import WrongUse
 
 if TYPE_CHECKING:
+    from agency.reports.contents import Contents
     from agency.reports.export import Verification
     from agency.store.database import Connection
 
@@ -212,9 +213,15 @@ def audit(home: Home, arguments: argparse.Namespace) -> int:
     from agency.reports.audit import audit as audit_of
     from agency.store.database import Database
 
-    with Database.open(home.database) as database, database.read() as connection:
-        result = audit_of(connection, home.public_keys(), progress("audited"), Witness(home.witness).read())
+    with Database.open(home.database) as database:
+        agency = database.meta()["agency"]
+        with database.read() as connection:
+            contents = _contents(home, connection, agency)
+            seen = Witness(home.witness).read()
+            result = audit_of(connection, home.public_keys(), contents, progress("audited"), seen)
     clean = not result.problems
+    if unopened := result.counts["seals_not_opened"]:
+        say(f"{unopened} seals were not opened: none of their keys is in {home.keys}")
     with as_far_as_read():
         if arguments.json:
             show_json({"clean": clean, "counts": result.counts, "problems": [asdict(p) for p in result.problems]})
@@ -224,3 +231,14 @@ def audit(home: Home, arguments: argparse.Namespace) -> int:
             print(", ".join(f"{count} {name}" for name, count in sorted(result.counts.items())))
             print("clean" if clean else f"not clean: {len(result.problems)} findings")
     return 0 if clean else 1
+
+
+def _contents(home: Home, connection: "Connection", agency: str) -> "Contents":
+    from agency.desk.documents import every_service
+    from agency.ingest.verification import Rules
+    from agency.reports.contents import Contents
+    from appliance.events.sign import KeySet
+
+    public = home.public_keys()
+    keys = {**home.private_keys("duty"), **home.private_keys("escrow")}  # where there are any
+    return Contents(Rules.of(agency, public, every_service(connection, KeySet(public))), keys)

@@ -137,6 +137,19 @@ def _apart(kept: "Quarantined | Fork", code: str) -> dict[str, object]:
     return {"chain": kept.chain, "sequence": kept.sequence, "hash": kept.hash, "code": code}
 
 
+def clear(home: Home, arguments: argparse.Namespace) -> int:
+    """Take a station's flag away: somebody has looked. What raised it stays in the store and in the audit."""
+    from agency.store.database import Database
+    from agency.store.stations import clear_flag, find_station
+
+    with Database.open(home.database) as database, database.write() as connection:
+        if find_station(connection, arguments.station) is None:
+            raise WrongUse(f"no station {arguments.station}; 'card-agency station list' shows all")
+        reason = clear_flag(connection, arguments.station)
+    say(f"{arguments.station}: the flag {reason} is cleared" if reason else f"{arguments.station} has no flag")
+    return 0
+
+
 def revoke(home: Home, arguments: argparse.Namespace) -> int:
     """Revoke a station's keys: what it sends from now on is quarantined."""
     from agency.clock import now_text

@@ -1,6 +1,7 @@
 """Signing documents for stations, and handing them to the broker to keep."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,11 +87,21 @@ def newest_document(connection: Connection, kind: str) -> StoredDocument | None:
 def services_in_force(connection: Connection, audience: tuple[str, ...]) -> dict[str, Profile]:
     """Return what the newest services document for any station of ``audience`` holds, by id."""
     newest = next((d for d in reversed(list_documents(connection)) if _meets(d, "services", audience)), None)
-    if newest is None:
-        return {}
-    texts = unverified_payload(newest.jws)["body"]["profiles"]  # our own, out of our own store
-    profiles = [parse(text.encode(), "the services document") for text in texts]
-    return {profile.id: profile for profile in profiles}
+    return {profile.id: profile for profile in _profiles(unverified_payload(newest.jws))} if newest is not None else {}
+
+
+def every_service(connection: Connection, keys: KeySet) -> list[Profile]:
+    """Return every profile that the agency ever signed in a services document; what is altered counts for none."""
+    found: list[Profile] = []
+    for document in list_documents(connection):
+        with suppress(VerificationError):
+            if document.kind == "services":
+                found += _profiles(keys.verify(document.jws, DOCUMENT_TYPE, "document"))
+    return found
+
+
+def _profiles(payload: dict[str, Any]) -> list[Profile]:
+    return [parse(text.encode(), "the services document") for text in payload["body"]["profiles"]]
 
 
 def _sign(

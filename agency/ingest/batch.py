@@ -83,6 +83,8 @@ def take(database: Database, rules: Rules, bundles: Sequence[Bundle]) -> Tally:
             chain = _take_one(ledger, finding, tally)
             if chain is not None:
                 came[Address(finding.station, chain)] += 1
+        for station, reason in ledger.successors:
+            tally.alarms.append((logging.ERROR, f"station {station}: {reason}: another chain by the same key begins"))
         came.update(dict.fromkeys(ledger.reopened, 2))  # at once, as for a backlog
         for address, count in came.items():
             is_next = ledger.advance(address.chain) == Advance(1, has_gap=False)

@@ -6,9 +6,10 @@ decides. A finding with a code takes its place in the chain, in the quarantine, 
 a revoked key signed is kept likewise, but no receipt is owed for it (docs/adr/0026).
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
@@ -18,12 +19,14 @@ from agency.ingest.receipts import Address
 from agency.ingest.verification import REVOKED, Finding
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey, Link
-from agency.store.database import Connection
+from agency.store.database import FAILURES, Connection
 from agency.store.gaps import Excuse, excuses, passed_over, put_excuses
 from agency.store.stations import flag_station
 from appliance.errors import VerificationError
 from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import mirrored
+
+_log = logging.getLogger(__name__)
 
 BROKEN = "chain.broken.v1"
 
@@ -80,6 +83,7 @@ class Ledger:
         self._new: list[chains.Event] = []
         self._moved: dict[ChainKey, Link] = {}
         self.reopened: set[Address] = set()  # earlier chains, some gap of which is given up now
+        self.successors: list[tuple[str, str]] = []  # stations that begin another chain by the same key, and the flag
 
     @classmethod
     def of(cls, connection: Connection, findings: Iterable[Finding]) -> "Ledger":
@@ -110,7 +114,13 @@ class Ledger:
             return Committed(self._set_aside(finding, finding.code or "bad_position"), None)
         key = ChainKey(position.chain, finding.kid)
         account = self._accounts.get(key) or self._open(key, finding)
-        outcome = self._place(account, finding, position)
+        try:
+            outcome = self._place(account, finding, position)
+        except FAILURES:
+            raise  # for all of them
+        except Exception as error:  # noqa: BLE001 - an event that trips us must not take its neighbours along
+            _log.error("station %s: event %s: %s", finding.station, finding.hash, type(error).__name__)
+            outcome = self._place(account, replace(finding, code="tripped"), position)
         return Committed(outcome, None if finding.code == REVOKED else key)
 
     def advance(self, key: ChainKey) -> Advance:
@@ -142,7 +152,9 @@ class Ledger:
         station = finding.station
         if any(other.kid == key.kid for other in chains.list_chains(self._connection, station)):
             is_told = finding.code is None and finding.event["type"] == BROKEN
-            flag_station(self._connection, station, "chain_broken" if is_told else "second_chain")
+            reason = "chain_broken" if is_told else "second_chain"
+            flag_station(self._connection, station, reason)
+            self.successors.append((station, reason))
         account = self._accounts[key] = _Account(Chain(key.id, key.kid, station, 0, key.kid), {})
         chains.put_chain(self._connection, account.chain)
         return account
@@ -153,13 +165,14 @@ class Ledger:
             return Outcome.DUPLICATE if _is_same(held, finding) else self._fork(finding, position, "other_hash")
         if not _links(account, finding, position) or self._follows_a_fork(account, position):
             return self._fork(finding, position, "unlinked")
-        account.held[position.sequence] = Link(position.sequence, finding.hash, position.previous)
         if finding.code is None:
+            row = _row(finding, position, self._now)
             self._note_what_is_lost(finding)
-            self._new.append(_row(finding, position, self._now))
-            return Outcome.NEW
-        chains.put_quarantined(self._connection, _quarantined(finding, position, finding.code))
-        return Outcome.QUARANTINED
+            self._new.append(row)
+        else:
+            chains.put_quarantined(self._connection, _quarantined(finding, position, finding.code))
+        account.held[position.sequence] = Link(position.sequence, finding.hash, position.previous)  # not sooner
+        return Outcome.NEW if finding.code is None else Outcome.QUARANTINED
 
     def _note_what_is_lost(self, finding: Finding) -> None:
         """Take a station at its word that a stretch of an earlier chain of its own key is lost; the audit names it."""

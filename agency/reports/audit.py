@@ -13,16 +13,18 @@ from typing import Any
 
 from agency.clock import thai_day
 from agency.ingest.bundle import KeyRing, position_of
+from agency.reports.contents import Contents
 from agency.reports.excuses import believed
 from agency.reports.problems import Problem
 from agency.reports.receipts import audit_receipts
+from agency.reports.successions import audit_successions
 from agency.store import chains
 from agency.store.chains import Chain, Event, Quarantined
 from agency.store.database import Connection
 from agency.store.documents import list_documents
 from agency.store.epoch import Reach, reach
 from agency.store.gaps import OPERATOR, Excuse, passed_over
-from agency.store.stations import event_keys
+from agency.store.stations import event_keys, flags
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet
@@ -42,13 +44,18 @@ class Audit:
 
 
 def audit(
-    connection: Connection, agency_keys: list[Jwk], progress: Callable[[int], None], seen: Reach | None = None
+    connection: Connection,
+    agency_keys: list[Jwk],
+    contents: Contents,
+    progress: Callable[[int], None],
+    seen: Reach | None = None,
 ) -> Audit:
     """Audit the store.
 
     Args:
         connection: reading one consistent state.
         agency_keys: the agency's public keys.
+        contents: looks at what the events say.
         progress: called with the number of rows done.
         seen: how far the store had come when receipts last left, where somebody knows.
     """
@@ -57,10 +64,14 @@ def audit(
     result.counts["stations"] = len({key.station for key in keys})
     ring = KeyRing(keys)
     owned = chains.list_chains(connection)
+    result.problems.extend(_flags(connection))
     result.problems.extend(_clashes(owned))
-    for chain in owned:
+    for chain in sorted(owned, key=lambda chain: chain.station):
         result.counts["chains"] += 1
-        result.problems.extend(_audit_chain(connection, chain, ring, result.counts, progress))
+        contents.begin(chain)
+        result.problems.extend(_audit_chain(connection, chain, ring, contents, result.counts, progress))
+        result.problems.extend(contents.end(chain))
+    result.problems.extend(audit_successions(connection, owned, ring))
     public = KeySet(agency_keys)
     result.problems.extend(audit_receipts(connection, owned, public, result.counts))
     if seen is not None and seen > reach(connection):
@@ -68,6 +79,12 @@ def audit(
     result.problems.extend(_audit_apart(connection, result.counts))
     result.problems.extend(_audit_documents(connection, public, result.counts))
     return result
+
+
+def _flags(connection: Connection) -> Iterator[Problem]:
+    for station, reason in flags(connection):
+        words = f"flagged: {reason}; 'card-agency station clear {station}' once somebody has looked"
+        yield Problem("flag", station, reason, words)
 
 
 def _clashes(owned: list[Chain]) -> Iterator[Problem]:
@@ -79,7 +96,12 @@ def _clashes(owned: list[Chain]) -> Iterator[Problem]:
 
 
 def _audit_chain(
-    connection: Connection, chain: Chain, ring: KeyRing, counts: Counter[str], progress: Callable[[int], None]
+    connection: Connection,
+    chain: Chain,
+    ring: KeyRing,
+    contents: Contents,
+    counts: Counter[str],
+    progress: Callable[[int], None],
 ) -> Iterator[Problem]:
     sequence, hash_ = 0, chain.kid
     given_up = believed(connection, chain.key, ring)
@@ -88,7 +110,7 @@ def _audit_chain(
         place = f"{chain.id}/{row.sequence}"
         counts["events" if isinstance(row, Event) else "positions_quarantined"] += 1
         progress(counts["events"])
-        yield from (Problem(code, row.station, place, text) for code, text in _row_faults(row, chain, ring))
+        yield from _row_problems(row, chain, ring, contents, counts)
         if row.sequence != sequence + 1:
             yield _gap(chain, given_up, sequence + 1, (row.sequence or 0) - 1)
         elif row.previous != hash_:
@@ -110,19 +132,25 @@ def _gap(chain: Chain, given_up: list[Excuse], first: int, last: int) -> Problem
     return Problem("excused", chain.station, place, f"{words}: {told}")
 
 
-def _row_faults(row: Event | Quarantined, chain: Chain, ring: KeyRing) -> Iterator[tuple[str, str]]:
+def _row_problems(
+    row: Event | Quarantined, chain: Chain, ring: KeyRing, contents: Contents, counts: Counter[str]
+) -> Iterator[Problem]:
+    place = f"{chain.id}/{row.sequence}"
     if jws_hash(row.jws) != row.hash:
-        yield "edited", "the hash is not that of the signed text"
+        yield Problem("edited", row.station, place, "the hash is not that of the signed text")
     try:
         key, payload = ring.open(row.jws)
     except VerificationError as error:
-        yield "signature", str(error)
+        yield Problem("signature", row.station, place, str(error))
         return
-    if key.kid != chain.kid or key.station != row.station or row.station != chain.station:
-        yield "edited", "the chain belongs to another key or station"
+    is_of_another = key.kid != chain.kid or key.station != row.station or row.station != chain.station
+    if is_of_another:
+        yield Problem("edited", row.station, place, "the chain belongs to another key or station")
     wrong = [name for name, value in _expected(row, payload).items() if getattr(row, name) != value]
     if wrong:
-        yield "edited", f"differs from the signed text in {', '.join(wrong)}"
+        yield Problem("edited", row.station, place, f"differs from the signed text in {', '.join(wrong)}")
+    elif isinstance(row, Event) and not is_of_another:
+        yield from contents.look(row, payload, counts)
 
 
 def _expected(row: Event | Quarantined, payload: dict[str, Any]) -> dict[str, Any]:

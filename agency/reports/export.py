@@ -4,8 +4,9 @@ An export is one JWS a line. What is broken is told by line number; a chain must
 link to the one before, a seal must be where a person was read, and nothing of a person may stand in clear.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from agency.ingest.bundle import KeyRing, open_line
 from agency.ingest.verification import Finding, Rules, fault
@@ -70,6 +71,7 @@ def verify_export(
     """Check every line, and how the lines of a chain follow each other."""
     result = Verification()
     expected: dict[ChainKey, Position] = {}
+    story = _Story()
     for number, text in enumerate(lines, 1):
         jws = text.strip()
         if not jws:
@@ -86,8 +88,34 @@ def verify_export(
         problem = _chain_problem(number, finding, expected)
         if problem:
             result.add(problem)
+        elif finding.code is None:
+            for code, words in story.contradictions(finding):
+                result.add(Problem(number, code, words))
     result.chains = len(expected)
     return result
+
+
+class _Story:
+    """What events of the export said before."""
+
+    def __init__(self) -> None:
+        self._newest: dict[ChainKey, datetime] = {}
+        self._ids: set[int] = set()  # hashes of them: an export can be larger than the memory
+
+    def contradictions(self, finding: Finding) -> Iterator[tuple[str, str]]:
+        """Yield what an event that holds says against the ones before."""
+        event, position = finding.event, finding.position
+        if position is None:
+            return
+        key, time = ChainKey(position.chain, finding.kid), datetime.fromisoformat(event["time"])
+        newest = self._newest.get(key, time)
+        if time < newest:
+            yield "time", f"dated {event['time']}, before an event before it"
+        self._newest[key] = max(time, newest)
+        one = hash((event["source"], event["id"]))
+        if one in self._ids:
+            yield "twice", "an event before it has the same id"
+        self._ids.add(one)
 
 
 def _inspect(jws: str, ring: KeyRing, rules: Rules, revoked: dict[str, str]) -> Finding:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Update,
     bindparam,
+    func,
     insert,
     select,
     union_all,
@@ -276,6 +277,12 @@ def list_forks(connection: Connection, station: str | None = None) -> list[Fork]
     if station is not None:
         query = query.where(fork.c.station == station)
     return [Fork(*row) for row in connection.execute(query)]
+
+
+def highest(connection: Connection, key: ChainKey) -> int:
+    """Return the highest position that is held of a chain, 0 for none."""
+    tops = [select(func.max(table.c.sequence)).where(_within(table, key)) for table in (event, quarantine)]
+    return max(connection.execute(query).scalar() or 0 for query in tops)
 
 
 def chain_rows(connection: Connection, key: ChainKey) -> Iterator[Event | Quarantined]:

@@ -24,7 +24,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from agency.store import tables
 from appliance.errors import ConfigError, StoreError
 
-__all__ = ["Connection", "Database", "DatabaseError"]
+__all__ = ["FAILURES", "Connection", "Database", "DatabaseError"]
+
+FAILURES = (SQLAlchemyError, sqlite3.Error)  # what the database itself raises
 
 _ONLY_LACKS_TABLES = ("1",)  # versions that differ from the present one by whole tables
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
@@ -109,7 +111,7 @@ class Database:
         try:
             with self._engine.execution_options(begin=begin).begin() as connection:
                 yield connection
-        except (SQLAlchemyError, sqlite3.Error) as error:
+        except FAILURES as error:
             cause = getattr(error, "orig", None) or error
             raise DatabaseError(f"the database fails: {type(cause).__name__}{_reason(cause)}") from error
 

@@ -53,6 +53,12 @@ def declaring_event(connection: Connection, hash_: str) -> str | None:
     return connection.execute(select(event.c.jws).where(event.c.hash == hash_).limit(1)).scalar()
 
 
+def first_event(connection: Connection, key: ChainKey) -> str | None:
+    """Return the signed text of position 1 of a chain, where an event holds it: there a station says what is lost."""
+    own = (event.c.chain == key.id) & (event.c.kid == key.kid) & (event.c.sequence == 1)
+    return connection.execute(select(event.c.jws).where(own)).scalar()
+
+
 def passed_over(excused_here: Iterable[Excuse], sequence: int) -> int:
     """Return the last number that is given up, from ``sequence`` on without a break; ``sequence - 1`` for none."""
     reached = sequence - 1

@@ -111,6 +111,19 @@ def flag_station(connection: Connection, station_id: str, reason: str) -> None:
     connection.execute(update(station).where(unflagged).values(flag=reason))
 
 
+def clear_flag(connection: Connection, station_id: str) -> str | None:
+    """Take a station's flag away; return what it was."""
+    reason = connection.execute(select(station.c.flag).where(station.c.id == station_id)).scalar()
+    connection.execute(update(station).where(station.c.id == station_id).values(flag=None))
+    return reason
+
+
+def flags(connection: Connection) -> list[tuple[str, str]]:
+    """Return the flagged stations, each with the reason."""
+    flagged = select(station.c.id, station.c.flag).where(station.c.flag.is_not(None)).order_by(station.c.id)
+    return [(row.id, row.flag) for row in connection.execute(flagged)]
+
+
 def list_stations(connection: Connection) -> list[Station]:
     """Return all stations by id."""
     rows = connection.execute(select(station).order_by(station.c.id)).all()

@@ -16,7 +16,6 @@ from agency.home import Home
 from agency.ingest import worker
 from agency.ingest.batch import Bundle
 from agency.ingest.verification import Rules
-from agency.reports.audit import audit
 from agency.store import chains
 from agency.store.database import Database
 from agency.store.stations import EventKey, put_station
@@ -35,7 +34,7 @@ from tests.faults.points import NEW_DAY, POINTS, Point, of
 from tests.flow.crash import Shown
 from tests.flow.stage import Stage, signed_roster
 from tests.flow.test_crash import shown_references
-from tests.unit.agency.fleet import AGENCY, Pupil, visits
+from tests.unit.agency.fleet import AGENCY, Pupil, audited, visits
 from tests.unit.agency.fleet import Station as Sender
 from tests.unit.outbox.test_store import Station
 
@@ -158,7 +157,7 @@ class Counter:
             chain = chains.find_chain(connection, self.station.chain)
             assert chain is not None
             rows = [row.jws for row in chains.chain_rows(connection, self.station.chain)]
-            assert audit(connection, self.home.public_keys(), lambda done: None).problems == []
+            assert audited(connection, self.home).problems == []
         assert chain.high_water == len(rows)
         return rows
 

@@ -24,7 +24,7 @@ from agency.ingest import batch
 from agency.ingest.office import office_of
 from agency.ingest.restored import Witness
 from agency.ingest.worker import Worker
-from agency.reports.audit import Audit, audit
+from agency.reports.audit import Audit
 from agency.store import chains
 from agency.store.database import Database
 from agency.store.epoch import raise_epoch, reach
@@ -43,7 +43,7 @@ from appliance.run.link import Link
 from appliance.run.nudge import Ear
 from appliance.run.query_socket import AnswerSocket
 from tests.faults.lossy import Counter, LossyBroker, LossyLine
-from tests.unit.agency.fleet import AGENCY, CLOCK, MORNING, citizen_number
+from tests.unit.agency.fleet import AGENCY, ATTENDANCE, CLOCK, MORNING, audited, citizen_number
 from tests.unit.run.scripted import Clock
 
 STATION = "bkk-001"
@@ -132,10 +132,10 @@ class World:
 
     def event(self, position: Position) -> str:
         data: dict[str, Any] = {
-            "service": {"id": "school.attendance", "version": 1, "sha256": "A" * 43},
+            "service": ATTENDANCE,
             "level": "L1",
             "verdict": "accepted",
-            "checks": {"checksum": {"result": "pass"}},
+            "checks": {name: {"result": "pass"} for name in ("applet", "checksum", "roster")},
             "choice": "in",
             "officer": None,
             "clock": CLOCK,
@@ -254,7 +254,7 @@ class World:
 
     def audit(self) -> Audit:
         with self.database.read() as connection:
-            return audit(connection, self.home.public_keys(), lambda done: None)
+            return audited(connection, self.home)
 
     # All together.
 

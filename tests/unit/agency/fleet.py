@@ -21,16 +21,25 @@ from cryptography.x509.oid import NameOID
 from agency import cli
 from agency.desk.enrolment import ENROL_TYPE, REQUEST_SCHEMA
 from agency.home import Home
+from agency.ingest.verification import Rules
+from agency.reports.audit import Audit, audit
+from agency.reports.contents import Contents
 from agency.store.chains import ChainKey
+from agency.store.database import Connection
+from agency.store.epoch import Reach
 from appliance.events.chain import Position, jws_hash
 from appliance.events.cloud_event import Origin, envelope, seal_context
 from appliance.events.seal import seal
 from appliance.events.sign import EVENT_TYPE, Jwk, Signer
 from appliance.events.ulid import new_ulid
+from appliance.services.loading import shipped
 
 AGENCY = "obec"
 DAY = "2026-11-23"
 MORNING = datetime(2026, 11, 23, 7, 42, 10, tzinfo=timezone(timedelta(hours=7)))
+ATTENDANCE = next(
+    {"id": one.id, "version": one.version, "sha256": one.sha256} for one in shipped() if one.id == "school.attendance"
+)
 CLOCK = {"quality": "simulated", "offset_ms": None, "boot": "0" * 36, "monotonic_s": 12.5}
 
 
@@ -115,10 +124,10 @@ class Station:
     ) -> dict[str, Any]:
         sealed = seal({"citizen_id": pupil.citizen_id}, self.recipients, seal_context(self.origin.source, self.next))
         data = {
-            "service": {"id": "school.attendance", "version": 1, "sha256": "A" * 43},
+            "service": ATTENDANCE,
             "level": "L1",
             "verdict": verdict,
-            "checks": {"checksum": {"result": "pass"}},
+            "checks": {name: {"result": "pass"} for name in ("applet", "checksum", "roster")},
             "choice": choice,
             "officer": None,
             "clock": CLOCK,
@@ -194,6 +203,13 @@ def traces(text: str) -> list[bytes]:
     return [raw, *(part for part in encoded if len(part) > 8)]
 
 
+def audited(connection: Connection, home: Home, seen: Reach | None = None) -> Audit:
+    """Audit a store as the command does."""
+    public = home.public_keys()
+    contents = Contents(Rules.of(AGENCY, public), home.opening_keys())
+    return audit(connection, public, contents, lambda done: None, seen)
+
+
 __all__ = [
     "AGENCY",
     "DAY",
@@ -202,6 +218,7 @@ __all__ = [
     "Pupil",
     "Ran",
     "Station",
+    "audited",
     "citizen_number",
     "jws_hash",
     "roster_csv",

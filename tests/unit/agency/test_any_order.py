@@ -14,12 +14,11 @@ from agency.home import Home
 from agency.ingest.batch import Bundle, take
 from agency.ingest.receipts import Address, compose
 from agency.ingest.verification import Rules
-from agency.reports.audit import audit
 from agency.store import chains
 from agency.store.database import Database
 from agency.store.stations import EventKey, put_station
 from appliance.events.receipt import Receipt
-from tests.unit.agency.fleet import AGENCY, Pupil, Station, jws_hash
+from tests.unit.agency.fleet import AGENCY, Pupil, Station, audited, jws_hash
 
 EVENTS = 24
 
@@ -82,7 +81,7 @@ def test_any_delivery_ends_in_the_same_store(seed: int, tmp_path: Path) -> None:
         deliver(dice, database, rules, station, model)
         with database.read() as connection:
             stored = [row.jws for row in chains.chain_rows(connection, station.chain)]
-            report = audit(connection, home.public_keys(), lambda done: None)
+            report = audited(connection, home)
     assert stored == lines
     assert {problem.code for problem in report.problems} == {"quarantine"}
     assert (report.counts["events"], report.counts["quarantined"]) == (EVENTS - 3, 3)

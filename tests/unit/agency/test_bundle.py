@@ -156,9 +156,9 @@ def test_bundles_of_one_batch_that_follow_each_other_cost_one_signature(office: 
 def test_a_bundle_of_the_batch_that_is_no_bundle_costs_its_neighbours_nothing(
     office: Office, signatures: list[str]
 ) -> None:
-    lines = visits(office.station, 20)
+    lines = visits(office.station, 15)
     tally = office.take_together([lines[:7], ["x"] * 33, lines[7:]])
-    assert tally.outcomes == {("bkk-001", "new"): 21, ("bkk-001", "dropped"): 1}
+    assert tally.outcomes == {("bkk-001", "new"): 16, ("bkk-001", "dropped"): 1}
     assert signatures == [lines[-1]]
 
 
@@ -175,8 +175,8 @@ def test_one_poisoned_event_among_500_is_set_apart_and_nothing_else(office: Offi
     station = office.station
     lines = [station.started()]
     lines += [station.poison() if number == 250 else station.visit(Pupil.make(number)) for number in range(499)]
-    for at in range(0, 500, 14):
-        office.take(*lines[at : at + 14])
+    for at in range(0, 500, 10):
+        office.take(*lines[at : at + 10])
     with office.database.read() as connection:
         (chain,) = chains.list_chains(connection)
         (apart,) = chains.list_quarantined(connection)

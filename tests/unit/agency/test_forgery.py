@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from agency.reports.audit import audit
 from agency.store import chains
 from agency.store.database import Database
 from agency.store.epoch import Reach
@@ -16,7 +15,7 @@ from agency.store.stations import find_station
 from appliance.events.receipt import Receipt
 from appliance.events.sign import KeySet, Signer
 from tests.unit.agency.conftest import Office
-from tests.unit.agency.fleet import Pupil, Station, jws_hash, visits
+from tests.unit.agency.fleet import Pupil, Station, audited, jws_hash, visits
 from tests.unit.agency.test_worker import Bench, event
 
 LOWERED = "UPDATE chain SET high_water=4, hash=:hash"
@@ -116,8 +115,7 @@ def test_the_newest_receipt_is_kept_before_it_leaves(bench: Bench) -> None:
 def test_a_store_older_than_the_receipts_is_named(bench: Bench) -> None:
     bench.run(event(*visits(bench.office.station, 2)))
     with bench.office.database.read() as connection:
-        keys = bench.office.desk.home.public_keys()
-        problems = audit(connection, keys, lambda done: None, Reach(1, 99)).problems
+        problems = audited(connection, bench.office.desk.home, Reach(1, 99)).problems
     assert [(problem.code, problem.place) for problem in problems] == [("restored", "epoch 1")]
     bench.witness.write(Reach(2_000_000_000, 1))
     assert codes(bench.office) == {"restored"}
@@ -202,7 +200,7 @@ def test_a_twin_with_the_same_key_is_found_at_its_first_event_and_nothing_of_eit
     assert rows[3:] == ours
     assert forks == {theirs[0]: (4, "other_hash"), theirs[1]: (5, "unlinked"), theirs[2]: (6, "unlinked")}
     told = office.desk.run("audit", "--json").json()["problems"]
-    assert {(problem["code"], problem["station"]) for problem in told} == {("fork", "bkk-001")}
+    assert {(problem["code"], problem["station"]) for problem in told} == {("fork", "bkk-001"), ("flag", "bkk-001")}
 
 
 def test_a_revoked_thief_is_kept_apart_and_what_came_before_stays(bench: Bench) -> None:

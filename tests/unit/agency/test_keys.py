@@ -8,7 +8,6 @@ import pytest
 from agency.desk.keys import activate, key_steps, rotate
 from agency.ingest.batch import Bundle, take
 from agency.ingest.office import office_of
-from agency.reports.audit import audit
 from agency.store.database import Database
 from appliance.errors import ConfigError
 from appliance.events.agency_keys import AgencyKeys
@@ -16,7 +15,7 @@ from appliance.events.document import Document
 from appliance.events.seal import generate_sealing_key, public_sealing_key
 from appliance.events.sign import Jwk, KeySet, Signer
 from tests.unit.agency.conftest import Office
-from tests.unit.agency.fleet import AGENCY, DAY, Desk, Pupil
+from tests.unit.agency.fleet import AGENCY, DAY, Desk, Pupil, audited
 from tests.unit.agency.test_worker import Bench, event
 
 PURPOSES = ("receipt", "document", "duty", "escrow")
@@ -81,7 +80,7 @@ def test_each_rotation_is_a_step_that_a_station_follows(desk: Desk) -> None:
         turned(desk, purpose)
     with Database.open(desk.home.database) as database, database.read() as connection:
         steps = [step.jws for step in key_steps(connection)]
-        problems = audit(connection, desk.home.public_keys(), lambda done: None).problems
+        problems = audited(connection, desk.home).problems
     keys = enrolled.follow("\n".join(steps), "bkk-001")
     assert (keys.version, problems) == (6, [])
     assert {jwk["kid"] for jwk in keys.sealing} == {*in_force(desk, "duty"), *in_force(desk, "escrow")}
@@ -123,7 +122,7 @@ def test_a_retired_key_is_believed_no_more_and_its_private_half_is_gone(desk: De
     assert old not in in_force(desk, "document")
     with Database.open(desk.home.database) as database, database.read() as connection:
         steps = key_steps(connection)
-        assert audit(connection, desk.home.public_keys(), lambda done: None).problems == []
+        assert audited(connection, desk.home).problems == []
     keys = KeySet(desk.home.keys_in_force())
     assert Document.open(steps[-1].jws, keys, "keys", "bkk-001").version == 2
 
