@@ -210,6 +210,7 @@ def _opened(name: str) -> Iterator[TextIO]:
 def audit(home: Home, arguments: argparse.Namespace) -> int:
     """Recompute everything in the store."""
     from agency.ingest.restored import Witness
+    from agency.reports.audit import Witnesses
     from agency.reports.audit import audit as audit_of
     from agency.store.database import Database
 
@@ -217,8 +218,8 @@ def audit(home: Home, arguments: argparse.Namespace) -> int:
         agency = database.meta()["agency"]
         with database.read() as connection:
             contents = _contents(home, connection, agency)
-            seen = Witness(home.witness).read()
-            result = audit_of(connection, home.public_keys(), contents, progress("audited"), seen)
+            witnesses = Witnesses(Witness(home.witness).read(), read_jwks(home.public / "stations.jwks"))
+            result = audit_of(connection, home.public_keys(), contents, progress("audited"), witnesses)
     clean = not result.problems
     if unopened := result.counts["seals_not_opened"]:
         say(f"{unopened} seals were not opened: none of their keys is in {home.keys}")

@@ -17,6 +17,7 @@ from agency.reports.contents import Contents
 from agency.reports.excuses import believed
 from agency.reports.problems import Problem
 from agency.reports.receipts import audit_receipts
+from agency.reports.registers import audit_keys, audit_rosters
 from agency.reports.successions import audit_successions
 from agency.store import chains
 from agency.store.chains import Chain, Event, Quarantined
@@ -35,7 +36,7 @@ class Audit:
     """What the audit found.
 
     Args:
-        counts: stations, chains, events, quarantined, receipts, forks, documents.
+        counts: stations, chains, events, quarantined, receipts, forks, documents, rosters, members.
         problems: empty if the store is clean.
     """
 
@@ -43,12 +44,28 @@ class Audit:
     problems: list[Problem] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Witnesses:
+    """What is known outside of the store; None where nobody knows.
+
+    Args:
+        reach: how far the store had come when receipts last left.
+        keys: the published event keys of the stations.
+    """
+
+    reach: Reach | None = None
+    keys: list[Jwk] | None = None
+
+
+NOBODY = Witnesses()
+
+
 def audit(
     connection: Connection,
     agency_keys: list[Jwk],
     contents: Contents,
     progress: Callable[[int], None],
-    seen: Reach | None = None,
+    witnesses: Witnesses = NOBODY,
 ) -> Audit:
     """Audit the store.
 
@@ -57,7 +74,7 @@ def audit(
         agency_keys: the agency's public keys.
         contents: looks at what the events say.
         progress: called with the number of rows done.
-        seen: how far the store had come when receipts last left, where somebody knows.
+        witnesses: what is known outside of the store.
     """
     keys = event_keys(connection)
     result = Audit()
@@ -74,8 +91,12 @@ def audit(
     result.problems.extend(audit_successions(connection, owned, ring))
     public = KeySet(agency_keys)
     result.problems.extend(audit_receipts(connection, owned, public, result.counts))
+    seen = witnesses.reach
     if seen is not None and seen > reach(connection):
         result.problems.append(Problem("restored", "", f"epoch {seen.epoch}", "receipts have left of a newer store"))
+    if witnesses.keys is not None:
+        result.problems.extend(audit_keys(connection, witnesses.keys))
+    result.problems.extend(audit_rosters(connection, contents.keys, public, result.counts, progress))
     result.problems.extend(_audit_apart(connection, result.counts))
     result.problems.extend(_audit_documents(connection, public, result.counts))
     return result

@@ -30,7 +30,7 @@ class Contents:
     """
 
     def __init__(self, rules: Rules, keys: OpeningKeys) -> None:
-        self._rules, self._keys = rules, keys
+        self._rules, self.keys = rules, keys
         self._station = ""
         self._ids: dict[str, str] = {}
         self._newest: datetime | None = None
@@ -91,10 +91,10 @@ class Contents:
         sealed, position = payload["data"].get("sealed"), position_of(payload)
         if sealed is None or position is None:
             return
-        if not any(recipient["header"]["kid"] in self._keys for recipient in sealed["recipients"]):
+        if not any(recipient["header"]["kid"] in self.keys for recipient in sealed["recipients"]):
             counts["seals_not_opened"] += 1
             return
         try:
-            open_with(sealed, self._keys, seal_context(payload["source"], position))
+            open_with(sealed, self.keys, seal_context(payload["source"], position))
         except VerificationError as error:
             yield Problem("seal", event.station, f"{event.chain}/{event.sequence}", f"the seal does not open: {error}")

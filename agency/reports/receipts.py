@@ -6,16 +6,21 @@ signed for it names a number and a hash that are not there any more.
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from agency.reports.problems import Problem
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey
 from agency.store.database import Connection
 from agency.store.epoch import reach
+from agency.store.events import received_at
 from agency.store.receipts import KeptReceipt, kept_receipts
+from agency.store.stations import event_keys
 from appliance.errors import VerificationError
 from appliance.events.receipt import Receipt
 from appliance.events.sign import KeySet
+
+LONGEST_OWED = timedelta(minutes=1)  # seconds between a commit and its receipt, and an ingest that starts anew
 
 
 def audit_receipts(connection: Connection, owned: list[Chain], keys: KeySet, counts: Counter[str]) -> Iterator[Problem]:
@@ -25,8 +30,14 @@ def audit_receipts(connection: Connection, owned: list[Chain], keys: KeySet, cou
         counts["receipts"] += 1
         chain = by_key.get(ChainKey(kept.chain, kept.kid))
         station = chain.station if chain else ""
+        by_key.pop(ChainKey(kept.chain, kept.kid), None)
         for text in _contradictions(connection, kept, chain, keys):
             yield Problem("receipt", station, kept.chain, text)
+    good = {key.kid for key in event_keys(connection) if key.revoked_at is None}  # a revoked key gets none
+    for chain in by_key.values():
+        came = received_at(connection, chain.key, chain.high_water)
+        if chain.kid in good and came is not None and datetime.fromisoformat(came) < datetime.now(UTC) - LONGEST_OWED:
+            yield Problem("receipt", chain.station, chain.id, f"no receipt is kept, {chain.high_water} events are held")
 
 
 def _contradictions(connection: Connection, kept: KeptReceipt, chain: Chain | None, keys: KeySet) -> Iterator[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from agency.store.chains import Event
+from agency.store.chains import ChainKey, Event
 from agency.store.database import Connection
 from agency.store.tables import event
 
@@ -34,6 +34,12 @@ def select_events(connection: Connection, selection: Selection) -> list[Event]:
         query = query.where(event.c.day == selection.day)
     rows = connection.execute(query.limit(selection.limit)).all()
     return [Event(*row) for row in reversed(rows)]
+
+
+def received_at(connection: Connection, key: ChainKey, sequence: int) -> str | None:
+    """Return when an event was received; None where none is held there."""
+    own = (event.c.chain == key.id) & (event.c.kid == key.kid) & (event.c.sequence == sequence)
+    return connection.execute(select(event.c.received_at).where(own)).scalar()
 
 
 def find_events(connection: Connection, chain_id: str, sequence: int) -> list[Event]:

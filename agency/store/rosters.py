@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Row, func, insert, select
 
 from agency.store.database import Connection, held_json
 from agency.store.tables import roster, roster_member
@@ -52,20 +52,23 @@ def newest_rosters(connection: Connection) -> list[StoredRoster]:
     """Return the newest roster of each set, by set."""
     newest = select(func.max(roster.c.version)).group_by(roster.c.set)
     rows = connection.execute(select(roster).where(roster.c.version.in_(newest)).order_by(roster.c.set))
-    return [
-        StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, held_json(r.body, f"roster {r.version}"))
-        for r in rows
-    ]
+    return [_stored(row) for row in rows]
+
+
+def list_rosters(connection: Connection) -> list[StoredRoster]:
+    """Return every roster, by version."""
+    return [_stored(row) for row in connection.execute(select(roster).order_by(roster.c.version))]
 
 
 def find_roster(connection: Connection, version: int) -> StoredRoster | None:
     """Return a roster by its version."""
-    r = connection.execute(select(roster).where(roster.c.version == version)).one_or_none()
-    return (
-        StoredRoster(r.version, r.set, r.as_of, r.imported_at, r.people, held_json(r.body, f"roster {r.version}"))
-        if r
-        else None
-    )
+    row = connection.execute(select(roster).where(roster.c.version == version)).one_or_none()
+    return _stored(row) if row else None
+
+
+def _stored(row: Row[Any]) -> StoredRoster:
+    body = held_json(row.body, f"roster {row.version}")
+    return StoredRoster(row.version, row.set, row.as_of, row.imported_at, row.people, body)
 
 
 def sealed_members(connection: Connection, version: int) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select, update
 
-from agency.store.database import Connection, held_json
+from agency.store.database import Connection, DatabaseError, held_json
 from agency.store.tables import certificate, chain, event, event_key, station
 from appliance.events.sign import Jwk
 
@@ -143,7 +143,10 @@ def approved_stations(connection: Connection) -> list[str]:
 
 
 def _summary(connection: Connection, station_id: str, flag: str | None) -> Station:
-    newest = event_keys(connection, station_id)[-1]
+    keys = event_keys(connection, station_id)
+    if not keys:
+        raise DatabaseError(f"the database holds no key of station {station_id}: put an earlier copy of it back")
+    newest = keys[-1]
     until = select(func.max(certificate.c.not_after)).where(certificate.c.station == station_id)
     held = select(func.count()).select_from(event).where(event.c.station == station_id)
     through = select(chain.c.high_water).where(chain.c.station == station_id).order_by(chain.c.id.desc()).limit(1)

@@ -22,7 +22,7 @@ from agency import cli
 from agency.desk.enrolment import ENROL_TYPE, REQUEST_SCHEMA
 from agency.home import Home
 from agency.ingest.verification import Rules
-from agency.reports.audit import Audit, audit
+from agency.reports.audit import Audit, Witnesses, audit
 from agency.reports.contents import Contents
 from agency.store.chains import ChainKey
 from agency.store.database import Connection
@@ -207,7 +207,7 @@ def audited(connection: Connection, home: Home, seen: Reach | None = None) -> Au
     """Audit a store as the command does."""
     public = home.public_keys()
     contents = Contents(Rules.of(AGENCY, public), home.opening_keys())
-    return audit(connection, public, contents, lambda done: None, seen)
+    return audit(connection, public, contents, lambda done: None, Witnesses(seen))
 
 
 __all__ = [

@@ -6,12 +6,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from agency.cli import main
 from agency.desk.documents import EVERY_STATION, sign_roster
+from agency.reports import receipts
 from agency.store.rosters import newest_rosters
 from appliance.events.sign import Signer
 from tests.unit.agency.conftest import Office
@@ -166,7 +168,21 @@ EDITS = [
     ("DELETE FROM event WHERE sequence=6", {("high_water", "6")}),
     ("UPDATE chain SET high_water=5", {("high_water", "5")}),
     ("UPDATE chain SET hash='x'", {("high_water", "6")}),
-    ("UPDATE event_key SET jwk=replace(jwk,'\"event\"','\"other\"')", {("signature", str(n)) for n in range(1, 7)}),
+    (
+        "UPDATE event_key SET jwk=replace(jwk,'\"event\"','\"other\"')",
+        {("key", "stations.jwks"), *(("signature", str(n)) for n in range(1, 7))},
+    ),
+    ("UPDATE event_key SET revoked_at='2026-11-01T00:00:00+00:00'", {("key", "stations.jwks")}),
+    (
+        "INSERT INTO event_key SELECT 'k', 'bkk-001', jwk, approved_at, NULL FROM event_key",
+        {("key", "stations.jwks")},
+    ),
+    ("DELETE FROM roster_member WHERE member_index=0", {("roster", "1")}),
+    ("UPDATE roster_member SET member_index=7 WHERE member_index=0", {("roster", "1")}),
+    ("INSERT INTO roster_member SELECT version, 9, sealed FROM roster_member", {("roster", "1")}),
+    ('UPDATE roster_member SET sealed=replace(sealed,\'"ciphertext": "\',\'"ciphertext": "AAAA\')', {("roster", "1")}),
+    ("UPDATE roster_member SET sealed='{}'", {("roster", "1")}),
+    ("UPDATE roster SET body=json_set(body,'$.as_of','2020-01-01')", {("roster", "1")}),
     ("UPDATE document SET expires_at='2036-01-01T00:00:00+00:00'", {("document", "1")}),
     ("UPDATE document SET jws=jws||'A'", {("document", "1")}),
 ]
@@ -191,15 +207,26 @@ def test_every_edit_is_found_in_its_place(held: Office, statement: str, found: s
         ("UPDATE event_key SET jwk = 'x'", ("anomalies", "--date", DAY)),
         ("UPDATE roster SET body = 'x'", ("attendance", "--date", DAY)),
         ("UPDATE roster_member SET sealed = 'x'", ("attendance", "--date", DAY)),
+        ("DELETE FROM event_key", ("station", "list")),
+        ("DELETE FROM event_key", ("station", "show", "bkk-001")),
     ],
 )
 def test_an_altered_row_is_told_in_one_line(held: Office, edit: str, command: tuple[str, ...]) -> None:
     assert held.desk.import_roster([Pupil.make(1)], held.folder).code == 0
-    with held.database.write() as connection:
-        connection.exec_driver_sql(edit)
+    with sqlite3.connect(held.desk.home.database) as connection:
+        connection.execute(edit)
     ran = held.desk.run(*command)
     assert (ran.code, ran.err.count("\n")) == (7, 1)
-    assert "was altered: put an earlier copy" in ran.err
+    assert "put an earlier copy" in ran.err
+
+
+def test_receipts_that_are_gone_are_missed(held: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert held.desk.run("audit").code == 0, "they may be on their way"
+    monkeypatch.setattr(receipts, "LONGEST_OWED", timedelta(seconds=-1))
+    (problem,) = held.desk.run("audit", "--json").json()["problems"]
+    assert (problem["code"], problem["text"]) == ("receipt", "no receipt is kept, 6 events are held")
+    assert held.desk.run("station", "revoke", "bkk-001").code == 0
+    assert held.desk.run("audit").code == 0, "a revoked station gets none"
 
 
 def test_gaps_are_findings(office: Office) -> None:
