@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from agency import streams
+from agency.broker.configuration import MAX_WORKERS
 from agency.commands import denylist, epoch, keys, reports, rosters, serve, services, setup, stations
 from agency.home import DEFAULT_HOME, Home
-from agency.values import MAX_PORT, MAX_SEQUENCE, broker_address, whole
+from agency.values import MAX_PORT, MAX_SEQUENCE, broker_address, part_of, whole
 from appliance import __version__
 from appliance.errors import (
+    AlreadyRunning,
     CardStationError,
     ConfigError,
     DeliveryError,
@@ -35,6 +37,7 @@ _INTERRUPTED = 130
 _EXIT_CODES: tuple[tuple[type[CardStationError], int], ...] = (
     (VerificationError, 1),
     (WrongUse, 2),
+    (AlreadyRunning, 7),
     (StoreError, 7),
     (DeliveryError, 7),
     (ConfigError, 78),
@@ -81,7 +84,7 @@ def _complain(error: Exception, is_verbose: bool) -> int:
         streams.say_line("".join(traceback.format_exception(error)).rstrip())
     for family, code in _EXIT_CODES:
         if isinstance(error, family):
-            streams.say_line(f"card-agency: {'; '.join(str(error).splitlines())}")
+            streams.say_line(f"card-agency: {error.code}: {'; '.join(str(error).splitlines())}")
             return code
     if isinstance(error, OSError):
         streams.say_line(f"card-agency: {error.filename or 'the output'}: {error.strerror}")
@@ -207,10 +210,15 @@ def _add_push_options(push: argparse.ArgumentParser) -> None:
 
 
 def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
-    _add_broker_option(_add(commands, common, "ingest", serve.ingest))
+    ingest = _add(commands, common, "ingest", serve.ingest)
+    ingest.add_argument("--part", type=part_of, help=argparse.SUPPRESS)
+    _add_broker_option(ingest)
     run = _add(commands, common, "run", serve.run)
     run.add_argument("--no-broker", action="store_true", help="the broker runs elsewhere")
     _add_broker_option(run)
+    for parser in (ingest, run):
+        words = f"processes that share the stations, up to {MAX_WORKERS} (1)"
+        parser.add_argument("--workers", metavar="N", type=whole(1, MAX_WORKERS), default=1, help=words)
 
 
 def _add_keys(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -14,14 +14,14 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import ConfigError
+from appliance.errors import ConfigError, VerificationError
 from appliance.events import strict_json
-from appliance.events.sign import Jwk
+from appliance.events.sign import Jwk, thumbprint
 
 DEFAULT_HOME = "/var/lib/card-agency"
 
@@ -90,12 +90,12 @@ class Home:
         Raises:
             ConfigError: the file is away, unreadable, or holds no key.
         """
-        return _read_json(self.keys / f"{name}.jwk")
+        return _read_key(self.keys / f"{name}.jwk")
 
     def private_keys(self, purpose: str) -> dict[str, Jwk]:
         """Return the private keys of a purpose that are on this machine, old ones and the next one too, by kid."""
         paths = [self.keys / f"{purpose}.jwk", *self.keys.glob(f"{purpose}[-.]*.jwk")]
-        return {str(key["kid"]): key for key in (_read_json(path) for path in paths if path.exists())}
+        return {str(key["kid"]): key for key in (_read_key(path) for path in paths if path.exists())}
 
     def opening_keys(self) -> dict[str, Jwk]:
         """Return every key on this machine that opens seals, by kid.
@@ -124,8 +124,8 @@ def read_jwks(path: Path) -> list[Jwk]:
         ConfigError: the file is away, unreadable, or no JWK set.
     """
     keys = _read_json(path).get("keys")
-    if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
-        raise ConfigError([f"{path} is not a JWK set"])
+    if not isinstance(keys, list) or not all(isinstance(key, dict) and _is_key(key) for key in keys):
+        raise ConfigError([f"{path} is not a JWK set of ours: put the right file back"])
     return keys
 
 
@@ -134,6 +134,22 @@ def _read_json(path: Path) -> dict[str, Any]:
         return strict_json.decode_object(path.read_bytes())
     except OSError as error:
         raise ConfigError([f"cannot read {path}: {error.strerror}"]) from None
+    except VerificationError as error:
+        raise ConfigError([f"{path} cannot be used, {error}: put the right file back"]) from None
+
+
+def _read_key(path: Path) -> Jwk:
+    key = _read_json(path)
+    if not _is_key(key) or not isinstance(key.get("d"), str):
+        raise ConfigError([f"{path} holds no private key: put the right file back"])
+    return key
+
+
+def _is_key(jwk: Jwk) -> bool:
+    """Say whether a JWK is whole: its kid is the thumbprint of its public half."""
+    with suppress(VerificationError, KeyError, TypeError, ValueError):
+        return bool(jwk.get("kid") == thumbprint({n: v for n, v in jwk.items() if n not in ("kid", "d")}))
+    return False
 
 
 @contextmanager

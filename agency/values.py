@@ -32,6 +32,14 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def part_of(text: str) -> tuple[int, int]:
+    """Return an argument ``K/N``, the K-th of N."""
+    number, _, of = text.partition("/")
+    if not (_WHOLE.fullmatch(number) and _WHOLE.fullmatch(of) and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError("must be K/N, the K-th of N")
+    return int(number), int(of)
+
+
 def parse_day(text: str | None, option: str) -> str:
     """Return a date as YYYY-MM-DD, today's if none is given. It is at most tomorrow's, by the Thai calendar day.
 

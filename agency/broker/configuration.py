@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INGEST_USER = "agency-ingest"
+MAX_WORKERS = 8
 LINKAGE_USER = "agency-linkage"
 DESK_USER = "agency-desk"
 MAX_PACKET_BYTES = 262144  # a roster of 10,000
@@ -49,13 +50,16 @@ connection_messages true
 user {user}
 """
 
-_ACCESS = """\
-# Made by card-agency init. A user that is named here is the agency's own; no station may be called agency-*.
-user {ingest}
+_INGEST_ACCESS = """\
+user {user}
 topic read cs/1/{agency}/+/event
 topic read cs/1/{agency}/+/status
 topic readwrite cs/1/{agency}/+/receipt
+"""
 
+_ACCESS = """\
+# Made by card-agency init. A user that is named here is the agency's own; no station may be called agency-*.
+{ingest}
 user {linkage}
 topic read cs/1/{agency}/+/query
 topic write cs/1/{agency}/+/answer
@@ -76,6 +80,11 @@ pattern read cs/1/{agency}/%u/receipt
 pattern read cs/1/{agency}/%u/document/#
 pattern read cs/1/{agency}/%u/command
 """
+
+
+def ingest_user(number: int) -> str:
+    """Return the name of an ingest worker, from 1: the broker lets in one client of a name."""
+    return INGEST_USER if number == 1 else f"{INGEST_USER}-{number}"
 
 
 @dataclass(frozen=True)
@@ -111,4 +120,6 @@ class Broker:
 
     def access(self) -> str:
         """Return the ACL file."""
-        return _ACCESS.format(agency=self.agency, ingest=INGEST_USER, linkage=LINKAGE_USER, desk=DESK_USER)
+        workers = (_INGEST_ACCESS.format(agency=self.agency, user=ingest_user(n)) for n in range(1, MAX_WORKERS + 1))
+        ingest = "\n".join(workers)
+        return _ACCESS.format(agency=self.agency, ingest=ingest, linkage=LINKAGE_USER, desk=DESK_USER)

@@ -12,6 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from agency.home import Home
+from agency.lock import held
+from agency.supervisor import Program, supervise
 from agency.values import BrokerAddress
 from appliance.errors import DeliveryError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from agency.broker.client import Login
 
 _LAST_RECEIPTS_S = 5.0
+_INGEST_LOCK, _RUN_LOCK = "ingest.lock", "run.lock"
 _log = logging.getLogger(__name__)
 
 
@@ -57,23 +60,43 @@ def login(home: Home, meta: Mapping[str, str], user: str, broker: BrokerAddress 
 
 
 def ingest(home: Home, arguments: argparse.Namespace) -> int:
-    """Take events until SIGTERM."""
-    from agency.broker.client import BrokerClient
-    from agency.broker.configuration import INGEST_USER
-    from agency.ingest.office import office_of
-    from agency.ingest.restored import Witness
-    from agency.ingest.worker import LARGEST_MESSAGE, Worker, event_topics, receipt_topics
-    from agency.store.database import Database
-
+    """Take events, verify, commit, and answer with receipts, until SIGTERM."""
     start_log(arguments.verbose)
     stop = stop_on_signal()
+    if arguments.part is not None:
+        return _work(home, arguments, stop)
+    with held(home.path / _INGEST_LOCK):
+        if arguments.workers == 1:
+            arguments.part = (1, 1)
+            return _work(home, arguments, stop)
+        parts = [f"{number}/{arguments.workers}" for number in range(1, arguments.workers + 1)]
+        supervise([_program(home, arguments, f"ingest {part}", "--part", part) for part in parts], stop)
+    return 0
+
+
+def _program(home: Home, arguments: argparse.Namespace, name: str, *options: str) -> Program:
+    """Return another ingest of ours as a program, with the options that we were given."""
+    ours = ["--home", str(home.path), *(["--verbose"] if arguments.verbose else [])]
+    ours += ["--broker", str(arguments.broker)] if arguments.broker else []
+    return Program(name, (sys.executable, "-m", "agency", "ingest", *ours, *options))
+
+
+def _work(home: Home, arguments: argparse.Namespace, stop: threading.Event) -> int:
+    from agency.broker.client import BrokerClient
+    from agency.broker.configuration import ingest_user
+    from agency.ingest.office import office_of
+    from agency.ingest.restored import Witness
+    from agency.ingest.worker import LARGEST_MESSAGE, Share, Worker, event_topics, receipt_topics
+    from agency.store.database import Database
+
+    part = Share(*arguments.part)
     with Database.open(home.database) as database:
         meta = database.meta()
         agency = meta["agency"]
-        where = login(home, meta, INGEST_USER, arguments.broker)
+        where = login(home, meta, ingest_user(part.number), arguments.broker)
         topics, kept = event_topics(agency), receipt_topics(agency)
         client = BrokerClient(where, topics, kept=kept, largest=LARGEST_MESSAGE)
-        worker = Worker(database, client, office_of(home, agency), Witness(home.witness))
+        worker = Worker(database, client, office_of(home, agency), Witness(home.witness), part)
         gc.freeze()  # the libraries stay: the collector need not walk through them at every few bundles
         client.start()
         try:
@@ -85,16 +108,15 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
 
 def run(home: Home, arguments: argparse.Namespace) -> int:
     """Run the broker and the ingest worker until SIGTERM; start again what dies."""
-    from agency.supervisor import Program, supervise
-
     start_log(arguments.verbose)
     stop = stop_on_signal()
-    options = ["--home", str(home.path), *(["--verbose"] if arguments.verbose else [])]
-    options += ["--broker", str(arguments.broker)] if arguments.broker else []
-    programs = [Program("ingest", (sys.executable, "-m", "agency", "ingest", *options))]
+    programs = [_program(home, arguments, "ingest", "--workers", str(arguments.workers))]
     if not arguments.no_broker:
         programs.insert(0, Program("mosquitto", (_mosquitto(), "-c", str(home.broker / "mosquitto.conf"))))
-    supervise(programs, stop)
+    with held(home.path / _RUN_LOCK):
+        with held(home.path / _INGEST_LOCK):
+            pass  # where it is taken, ours would end as often as it is started
+        supervise(programs, stop)
     return 0
 
 

@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from agency.broker.configuration import DESK_USER, INGEST_USER, LINKAGE_USER, Broker
+from agency.broker.configuration import DESK_USER, LINKAGE_USER, MAX_WORKERS, Broker, ingest_user
 from agency.desk.authority import Authority, KeyPair
 from agency.desk.keys import new_key, public_half
 from agency.home import Home, jwks_text, write_public, write_secret
@@ -97,7 +97,7 @@ def _make_certificates(home: Home, founding: Founding) -> None:
     authority = Authority(ca)
     hosts = list(dict.fromkeys((*founding.hosts, *_LOCAL_HOSTS)))
     _write_pair(home, "server", authority.server(hosts))
-    for user in (INGEST_USER, LINKAGE_USER, DESK_USER):
+    for user in (*(ingest_user(number) for number in range(1, MAX_WORKERS + 1)), LINKAGE_USER, DESK_USER):
         _write_pair(home, user, authority.client(user))
 
 

@@ -8,6 +8,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from zlib import crc32
 
 from agency.broker.client import BrokerClient, Message
 from agency.broker.topics import station_of, topic
@@ -39,6 +41,26 @@ def receipt_topics(agency: str) -> tuple[str, ...]:
     return (topic(agency, "+", "receipt"),)
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which stations a worker takes: each station is one worker's, so its events stay in their order.
+
+    Args:
+        number: of the worker, from 1.
+        of: how many there are.
+    """
+
+    number: int = 1
+    of: int = 1
+
+    def holds(self, station: str) -> bool:
+        """Say whether a station is ours."""
+        return crc32(station.encode()) % self.of == self.number - 1
+
+
+EVERY_STATION = Share()
+
+
 class Worker:
     """Takes events until it is told to stop.
 
@@ -47,11 +69,18 @@ class Worker:
         client: started, subscribed to ``event_topics``.
         office: returns the agency as it is now.
         witness: who has seen how far the store had come.
+        part: which stations are ours; the first worker tells all of them what is new.
     """
 
     def __init__(
-        self, database: Database, client: BrokerClient, office: Callable[[], Office], witness: Witness
+        self,
+        database: Database,
+        client: BrokerClient,
+        office: Callable[[], Office],
+        witness: Witness,
+        part: Share = EVERY_STATION,
     ) -> None:
+        self._part = part
         self._database = database
         self._witness = witness
         self._news = News(database)
@@ -77,8 +106,9 @@ class Worker:
             if bundles:
                 self._take(bundles)
             self._send(self._pacer.take_due(time.monotonic()))
-            signer, is_drained = self._office().signer, self._client.is_drained()
-            self._send(self._news.take(time.monotonic(), signer.kid, is_drained))
+            if self._part.number == 1:
+                signer, is_drained = self._office().signer, self._client.is_drained()
+                self._send(self._news.take(time.monotonic(), signer.kid, is_drained))
         self._send(self._pacer.take_all(time.monotonic()))
 
     def _collect(self) -> Iterator[Bundle]:
@@ -95,11 +125,14 @@ class Worker:
 
     def _bundle(self, message: Message) -> Bundle | None:
         if (receiver := station_of(message.topic, self._agency, "receipt")) is not None:
-            self._look_at(message, receiver)
+            if self._part.holds(receiver):
+                self._look_at(message, receiver)
             return None
         station = station_of(message.topic, self._agency, "event")
         if station is None:
             _log.warning("ignored a message on %s", message.topic)
+            return None
+        if not self._part.holds(station):
             return None
         if message.is_retained:
             _log.warning("station %s: ignored a retained event message", station)

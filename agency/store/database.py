@@ -113,7 +113,8 @@ class Database:
                 yield connection
         except FAILURES as error:
             cause = getattr(error, "orig", None) or error
-            raise DatabaseError(f"the database fails: {type(cause).__name__}{_reason(cause)}") from error
+            words = f"the database fails: {type(cause).__name__}{_reason(cause)}; check its disk and owner"
+            raise DatabaseError(words) from error
 
     def close(self) -> None:
         """Close all connections."""

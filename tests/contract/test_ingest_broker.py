@@ -111,7 +111,7 @@ def test_fork_forgery_and_poison_do_not_stop_their_neighbours(site: Site) -> Non
     assert worker.said("station bkk-001: dropped: signed by no known event key")
     audited = site.desk.run("audit", "--json")
     assert audited.code == 1
-    assert {problem["code"] for problem in audited.json()["problems"]} == {"fork", "quarantine"}
+    assert {problem["code"] for problem in audited.json()["problems"]} == {"flag", "fork", "quarantine"}
 
 
 def test_a_retained_event_is_ignored_and_reported(site: Site) -> None:

@@ -235,3 +235,33 @@ def test_the_broker_is_told_what_matters(tmp_path: Path) -> None:
     }
     assert not any("websockets" in line or line == "max_queued_messages 0" or "message_size" in line for line in lines)
     assert all("%u" in line for line in broker.access().splitlines() if line.startswith("pattern"))
+
+
+@pytest.mark.parametrize("content", ["", "{}", "garbage", '{"kty":"OKP"}', '{"kid":"x","kty":"OKP","d":"x"}', "[]"])
+def test_a_key_that_is_none_is_named(desk: Desk, content: str) -> None:
+    path = desk.home.keys / "duty.jwk"
+    path.write_text(content)
+    ran = desk.run("attendance", "--date", "2026-11-23")
+    assert (ran.code, ran.err.count("\n")) == (78, 1)
+    assert str(path) in ran.err
+    assert "put the right file back" in ran.err
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"keys": [{}]}', '{"keys": [{"kid": "x", "kty": "OKP", "crv": "X25519"}]}']
+)
+def test_public_keys_that_are_none_are_named(desk: Desk, tmp_path: Path, content: str) -> None:
+    (tmp_path / "agency.jwks").write_text(content)
+    (tmp_path / "stations.jwks").write_text('{"keys": []}')
+    file = tmp_path / "export"
+    file.write_text("x\n")
+    ran = desk.run("verify", file, "--keys", tmp_path)
+    assert (ran.code, str(tmp_path / "agency.jwks") in ran.err) == (78, True)
+
+
+def test_a_database_that_is_none_is_told_with_its_code_and_what_to_do(desk: Desk) -> None:
+    desk.home.database.write_bytes(b"")
+    ran = desk.run("station", "list")
+    assert (ran.code, ran.err.count("\n")) == (7, 1)
+    assert ran.err.startswith("card-agency: S10: ")
+    assert "check its disk and owner" in ran.err
