@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agency.reports.export import Verification
     from agency.store.database import Connection
 
+_MAX_LINE = 65_536  # characters; an event is at most half of that
 _EVENT_COLUMNS = ["chain", "sequence", "station", "type", "time", "level", "verdict", "received_at"]
 
 
@@ -153,8 +154,11 @@ def export(home: Home, arguments: argparse.Namespace) -> int:
     """Print every event as signed, one a line, chain by chain; quarantined ones too, so that chains stay whole."""
     from agency.store.chains import chain_rows, list_chains
     from agency.store.database import Database
+    from agency.store.stations import find_station
 
     with Database.open(home.database) as database, database.read() as connection:
+        if arguments.station is not None and find_station(connection, arguments.station) is None:
+            raise WrongUse(f"no station {arguments.station}; 'card-agency station list' shows all")
         for chain in list_chains(connection, arguments.station):
             for row in chain_rows(connection, chain.key):
                 print(row.jws)
@@ -165,7 +169,7 @@ def verify(home: Home, arguments: argparse.Namespace) -> int:
     """Verify an export offline."""
     directory = arguments.keys or home.public
     with _opened(arguments.file) as lines:
-        result = _verify(lines, directory)
+        result = _verify(_short(lines), directory)
     with as_far_as_read():
         if arguments.json:
             show_json(asdict(result))
@@ -183,7 +187,7 @@ def verify(home: Home, arguments: argparse.Namespace) -> int:
     return 1 if result.problems else 0
 
 
-def _verify(lines: TextIO, directory: Path) -> "Verification":
+def _verify(lines: Iterable[str], directory: Path) -> "Verification":
     from agency.ingest.bundle import KeyRing
     from agency.ingest.verification import Rules
     from agency.reports.export import keys_from_jwks, verify_export
@@ -191,6 +195,14 @@ def _verify(lines: TextIO, directory: Path) -> "Verification":
     rules = Rules.of(None, read_jwks(directory / "agency.jwks"))
     stations = keys_from_jwks(read_jwks(directory / "stations.jwks"))
     return verify_export(lines, KeyRing(stations), rules, progress("verified"))
+
+
+def _short(lines: TextIO) -> Iterator[str]:
+    """Yield each line, and of one that is longer than any event only its beginning: it may be as large as the file."""
+    while text := lines.readline(_MAX_LINE):
+        yield text
+        while len(text) == _MAX_LINE and not text.endswith("\n"):
+            text = lines.readline(_MAX_LINE)
 
 
 @contextmanager

@@ -31,6 +31,8 @@ def _check_service(call: Call, service_id: str) -> None:
 
 def show(call: Call) -> int:
     """Show the effective settings, or the page of defaults."""
+    import tomllib
+
     from appliance import config
 
     if call.options.defaults:
@@ -39,7 +41,7 @@ def show(call: Call) -> int:
         return 0
     shown = config.show(call.config_path)
     call.show(
-        [vars(row) for row in shown],
+        [{**vars(row), "value": tomllib.loads(f"value = {row.value}")["value"]} for row in shown],
         (f"{f'{row.table}.{row.key}':24} = {row.value:32} # {row.source}" for row in shown),
     )
     return 0

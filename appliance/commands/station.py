@@ -38,7 +38,7 @@ def run(call: Call) -> int:
     from appliance.run import both
 
     call.runtime.mkdir(mode=0o750, parents=True, exist_ok=True)
-    return both.main(call.config_path)
+    return both.main(call.config_path, call.state)
 
 
 def enrol(call: Call) -> int:
@@ -61,10 +61,12 @@ def status(call: Call) -> int:
 
 def _standing(found: dict[str, Any], boot_s: float, now: datetime) -> dict[str, Any]:
     """Return how things stand now: the station's last word counts as long as it counts for the agency."""
+    from appliance import __version__
     from appliance.link.status import STALE_S
 
     said_s, oldest = found.pop("monotonic_s", None), found["backlog"]["oldest"]
     if said_s is None or not 0 <= boot_s - said_s <= STALE_S:
-        found = {**found, "state": "not running"}
+        unsaid = {"versions": {"software": __version__}, "reader": "unknown", "panel": "unknown", "clock": None}
+        found = {**unsaid, **found, "state": "not running", "card": "unknown"}
     age_s = max(0, int((now - datetime.fromisoformat(oldest)).total_seconds())) if oldest else None
     return {**found, "backlog": {"count": found["backlog"]["count"], "oldest_s": age_s}}

@@ -37,6 +37,7 @@ def status(delivery: Delivery, boot: int, now: datetime, monotonic_s: float, ala
     """
     said = json.loads(delivery.station_state() or "{}")
     said_at_s = said.pop("monotonic_s", None)
+    said.pop("card", None)  # nobody outside needs to see each person come and go
     if said_at_s is None or not 0 <= monotonic_s - said_at_s <= STALE_S:
         said = {**said, "state": "degraded", "reader": "unknown"}
         said.setdefault("since", now.isoformat(timespec="seconds"))

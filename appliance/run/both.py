@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.run.core_dumps import OVERWRITES_WHAT_IT_FREES
+from appliance.run.lock import hold
 from appliance.run.logs import set_up_logging
 
 ROLES = ("station", "link")
@@ -67,9 +68,15 @@ class Child:
         return code
 
 
-def main(config_path: Path) -> int:
-    """Run station and link until a signal says stop; return the exit code."""
+def main(config_path: Path, state: Path) -> int:
+    """Run station and link until a signal says stop; return the exit code.
+
+    Raises:
+        AlreadyRunning: one of them works with this state already, and ours would end as often as it is started.
+    """
     set_up_logging("run")
+    for role in ROLES if state.is_dir() else ():
+        os.close(hold(state / f"{role}.lock"))
     program = (sys.executable, "-P", "-m", "appliance.cli", "--config", str(config_path))
     return supervise([Child(role, (*program, role)) for role in ROLES])
 

@@ -177,7 +177,10 @@ def services_here(station: str, state: Path) -> Catalogue:
         state: its state directory.
     """
     found = Catalogue.of_software()
-    with suppress(ConfigError, StoreError), closing(Outbox.open(state / DATABASE_NAME, read_only=True)) as outbox:
+    with (
+        suppress(ConfigError, StoreError, PermissionError),
+        closing(Outbox.open(state / DATABASE_NAME, read_only=True)) as outbox,
+    ):
         keys = LiveKeys(outbox, agency_keys(state), station).now().signatures
         return services_in_force(found, outbox.document("services"), keys, station)
     return found

@@ -231,13 +231,18 @@ class Station:
 
     def _say(self, reader: str) -> None:
         """Leave word for the link: at once on a change, else once a minute."""
-        said, now_s = self._parts.state(reader), time.clock_gettime(time.CLOCK_BOOTTIME)
+        said, now_s = self._parts.state(reader, self._card(reader)), time.clock_gettime(time.CLOCK_BOOTTIME)
         if said == self._said and now_s - self._said_s < SAY_EVERY_S:
             return
         if said["state"] != self._said.get("state"):
             self._since = self._parts.world.clock.now().time.isoformat(timespec="seconds")
         self._parts.outbox.say({**said, "since": self._since, "monotonic_s": now_s})
         self._said, self._said_s = said, now_s
+
+    def _card(self, reader: str) -> str:
+        if reader != "ok" or self._panel.last is None:
+            return "unknown"
+        return "none" if self._panel.last.state in NO_CARD_IS_IN else "in"
 
 
 class _Remembering:

@@ -52,11 +52,12 @@ class Parts:
     max_age_days: int = 0
     timekeeper: Timekeeper | None = None
 
-    def state(self, reader: str) -> dict[str, Any]:
+    def state(self, reader: str, card: str) -> dict[str, Any]:
         """Return what the station says of itself, without times.
 
         Args:
             reader: ``ok`` or the name of what is wrong with it.
+            card: ``in``, ``none`` or ``unknown``; told on this machine only.
         """
         clock = self.world.clock.now()
         is_ready = reader == "ok" and self.panel.state != "failed"
@@ -66,6 +67,7 @@ class Parts:
             "versions": {"software": __version__},
             "service": {"id": profile.id, "version": profile.version, "sha256": profile.sha256},
             "reader": reader,
+            "card": card,
             "panel": self.panel.state,
             "clock": {"quality": clock.quality},
         }

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from appliance.errors import AlreadyRunning
 from appliance.run import both
 from appliance.run.both import Child
+from appliance.run.lock import hold
 
 ROOT = Path(__file__).parents[2]
 
 SUPERVISOR = """
 import sys
+from appliance.errors import AlreadyRunning
 from appliance.run import both
 both.FIRST_PAUSE_S = 0.05
 sys.exit(both.supervise([both.Child(name, (sys.executable, "-c", code)) for name, code in zip("ab", sys.argv[1:])]))
@@ -141,3 +144,13 @@ def test_run_without_enrolment_ends_with_78_and_says_what_to_do(tmp_path: Path) 
     assert done.returncode == 78
     assert "card-station enrol" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("role", ["station", "link"])
+def test_a_second_one_on_the_same_state_ends_at_once_and_says_why(tmp_path: Path, role: str) -> None:
+    held = hold(tmp_path / f"{role}.lock")
+    try:
+        with pytest.raises(AlreadyRunning, match=f"another {role} process works with {tmp_path}"):
+            both.main(tmp_path / "station.toml", tmp_path)
+    finally:
+        os.close(held)

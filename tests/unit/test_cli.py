@@ -181,7 +181,7 @@ def test_global_options_stand_before_or_after(home: Path, capsys: pytest.Capture
     ):
         assert cli.main(line) == 0
         shown = json.loads(capsys.readouterr().out)
-        assert shown[0] == {"table": "station", "key": "id", "value": '"bkk-002"', "source": "other.toml:2"}
+        assert shown[0] == {"table": "station", "key": "id", "value": "bkk-002", "source": "other.toml:2"}
 
 
 def test_config_show(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,7 +255,8 @@ def test_a_station_that_says_nothing_any_more_is_not_running(
     capsys.readouterr()
     assert cli.main(["status", "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
-    assert (status["state"], status["reader"]) == ("not running", "ok")
+    assert (status["state"], status["reader"], status["card"]) == ("not running", "ok", "unknown")
+    assert {"panel", "clock", "backlog", "last_receipt", "versions"} <= set(status)
 
 
 def test_a_station_that_never_ran_is_not_running(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
@@ -330,3 +331,30 @@ def test_a_changed_event_is_found(two_events: Outbox, home: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert "event 1: " in out
     assert err.startswith("card-station: V00: ")
+
+
+def test_a_state_directory_that_may_not_be_seen_leaves_the_services_of_the_software(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(home))
+
+    monkeypatch.setattr(Outbox, "open", refuse)
+    assert cli.main(["service", "list", "--json"]) == 0
+    assert any(one["id"] == "school.attendance" for one in json.loads(capsys.readouterr().out))
+    assert cli.main(["config", "check"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (errors.OutboxDamaged("x"), "S02: x; restart the station"),
+        (errors.SigningError("x"), "S03: x; restore keys/event.jwk"),
+        (errors.OutboxUnavailable("x"), "S04: x; look at the end of 'dmesg'"),
+    ],
+)
+def test_each_fault_of_the_store_has_its_own_advice(
+    error: Exception, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli._say(error, is_verbose=False) == 7
+    assert f"card-station: {advice}" in capsys.readouterr().err

@@ -121,6 +121,17 @@ def test_a_file_of_garbage_is_counted_and_not_kept(held: Office) -> None:
     assert "2500 problems" in ran.err
 
 
+def test_a_line_that_is_longer_than_any_event_is_one_problem(held: Office) -> None:
+    lines = exported(held)
+    ran = verified(held, [*lines, "x" * 200_000, "y" * 65_536, lines[0] + "z" * 70_000])
+    assert problems(ran) == [(7, "signature"), (8, "signature"), (9, "signature")]
+
+
+def test_an_export_of_a_station_that_is_none(held: Office) -> None:
+    ran = held.desk.run("events", "export", "--station", "nope")
+    assert (ran.code, ran.out, "no station nope" in ran.err) == (2, "", True)
+
+
 def test_a_mark_at_the_start_of_an_export_spoils_nothing(held: Office) -> None:
     file = held.folder / "e.jws"
     file.write_text("\n".join(exported(held)), "utf-8-sig")

@@ -171,9 +171,9 @@ def test_an_enrolled_station_is_built_with_its_service(state: Path, tmp_path: Pa
     assert parts.world.clock.now().quality in ("synchronised", "unsure")
     assert parts.reader._worker is None, "the worker starts with the first question"
     assert parts.reader._may_read == "citizen_id", "and is told what the service may read"
-    said = parts.state("ok")
+    said = parts.state("ok", "none")
     assert (said["state"], said["panel"], said["service"]["sha256"]) == ("ready", "none", parts.services.active.sha256)
-    assert parts.state("NoReader")["state"] == "degraded"
+    assert parts.state("NoReader", "unknown")["state"] == "degraded"
     parts.close()
 
 
@@ -195,7 +195,7 @@ def test_the_simulated_clock_is_for_those_who_ask_and_says_so(
     monkeypatch.setenv(SIMULATED_CLOCK, "1")
     parts = build(settings(), state, tmp_path, panel)
     assert parts.world.clock.now().quality == "simulated"
-    assert parts.state("ok")["clock"] == {"quality": "simulated"}
+    assert parts.state("ok", "none")["clock"] == {"quality": "simulated"}
     parts.close()
 
 
