@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from agency import streams
 from agency.broker.configuration import MAX_WORKERS
-from agency.commands import denylist, epoch, keys, reports, rosters, serve, services, setup, stations
+from agency.commands import denylist, epoch, keys, linkage, reports, rosters, serve, services, setup, stations
 from agency.home import DEFAULT_HOME, Home
 from agency.values import MAX_PORT, MAX_SEQUENCE, broker_address, part_of, whole
 from appliance import __version__
@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_denylist(commands, common)
     _add_profiles(commands, common)
     _add_services(commands, common)
+    _add_linkage(commands, common)
     _add_keys(commands, common)
     _add_epoch(commands, common)
     _add_reports(commands, common)
@@ -219,6 +220,21 @@ def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
     for parser in (ingest, run):
         words = f"processes that share the stations, up to {MAX_WORKERS} (1)"
         parser.add_argument("--workers", metavar="N", type=whole(1, MAX_WORKERS), default=1, help=words)
+
+
+def _add_linkage(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _group(commands, common, "linkage", "The online question: asks whoever knows, and signs the answer.")
+    _add_broker_option(_add(group, common, "run", linkage.run))
+    _add(group, common, "check", linkage.check)
+    simulate = _add(group, common, "simulate", linkage.simulate)
+    simulate.add_argument("--port", metavar="N", type=whole(1, MAX_PORT), required=True)
+    simulate.add_argument("--fault", metavar="NAME", default="none", help="what is wrong with it (none; ? names all)")
+    for option in ("--normal", "--not-normal"):
+        words = "a citizen number that is so; an unknown one is not normal"
+        simulate.add_argument(option, metavar="NUMBER", action="append", default=[], help=words)
+    visits = _add(commands, common, "visits", linkage.visits)
+    visits.add_argument("--state", choices=("open", "closed", "disputed"), help="only these")
+    visits.add_argument("--station", metavar="ID", help="only of this station")
 
 
 def _add_keys(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@
     public/  agency.jwks stations.jwks ca.pem                          what a verifier needs, no secret
     broker/  mosquitto.conf acl data/
     agency.sqlite3
+    linkage.toml                                                       whom the agency asks (linkage.configuration)
     agency.reach                                                       how far the database had come
 """
 
@@ -70,6 +71,11 @@ class Home:
     def witness(self) -> Path:
         """Return the file that says how far the database had come; never restored together with it."""
         return self.path / "agency.reach"
+
+    @property
+    def linkage(self) -> Path:
+        """Return the file that says whom the agency asks."""
+        return self.path / "linkage.toml"
 
     def require(self) -> None:
         """Check that an agency lives here.

@@ -65,7 +65,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("appliance.outbox", "agency.store"),
     "socket": ("appliance.run", "appliance.simulate", "agency"),
     "subprocess": ("appliance.run", "appliance.simulate", "agency"),
-    "ssl": ("appliance.link.address", "appliance.link.handshake", "agency.broker"),
+    "ssl": ("appliance.link.address", "appliance.link.handshake", "agency.broker", "agency.linkage"),
+    "http": ("agency.linkage",),
 }
 
 MAX_LINES = 300

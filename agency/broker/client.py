@@ -158,10 +158,22 @@ class BrokerClient:
         Raises:
             DeliveryError: too many messages wait already.
         """
-        info = self._client.publish(topic, payload.encode(), qos=1, retain=True)
+        return self._publish(topic, payload, is_retained=True)
+
+    def publish(self, topic: str, payload: str) -> int:
+        """Give a QoS 1 message to the broker that it does not keep; return its number. May be called in any thread.
+
+        Raises:
+            DeliveryError: too many messages wait already.
+        """
+        return self._publish(topic, payload, is_retained=False)
+
+    def _publish(self, topic: str, payload: str, *, is_retained: bool) -> int:
+        info = self._client.publish(topic, payload.encode(), qos=1, retain=is_retained)
         if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
             raise DeliveryError(f"the MQTT client takes no more messages: {info.rc.name}")
-        self._published += 1
+        with self._changed:
+            self._published += 1
         return info.mid
 
     def wait_acknowledged(self, number: int, seconds: float) -> None:

@@ -70,15 +70,15 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
             arguments.part = (1, 1)
             return _work(home, arguments, stop)
         parts = [f"{number}/{arguments.workers}" for number in range(1, arguments.workers + 1)]
-        supervise([_program(home, arguments, f"ingest {part}", "--part", part) for part in parts], stop)
+        supervise([_program(home, arguments, f"ingest {part}", "ingest", "--part", part) for part in parts], stop)
     return 0
 
 
-def _program(home: Home, arguments: argparse.Namespace, name: str, *options: str) -> Program:
-    """Return another ingest of ours as a program, with the options that we were given."""
+def _program(home: Home, arguments: argparse.Namespace, name: str, *command: str) -> Program:
+    """Return another command of ours as a program, with the options that we were given."""
     ours = ["--home", str(home.path), *(["--verbose"] if arguments.verbose else [])]
     ours += ["--broker", str(arguments.broker)] if arguments.broker else []
-    return Program(name, (sys.executable, "-m", "agency", "ingest", *ours, *options))
+    return Program(name, (sys.executable, "-m", "agency", *command, *ours))
 
 
 def _work(home: Home, arguments: argparse.Namespace, stop: threading.Event) -> int:
@@ -110,7 +110,9 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
     """Run the broker and the ingest worker until SIGTERM; start again what dies."""
     start_log(arguments.verbose)
     stop = stop_on_signal()
-    programs = [_program(home, arguments, "ingest", "--workers", str(arguments.workers))]
+    programs = [_program(home, arguments, "ingest", "ingest", "--workers", str(arguments.workers))]
+    if (home.keys / "query.jwk").exists():
+        programs.append(_program(home, arguments, "linkage", "linkage", "run"))
     if not arguments.no_broker:
         programs.insert(0, Program("mosquitto", (_mosquitto(), "-c", str(home.broker / "mosquitto.conf"))))
     with held(home.path / _RUN_LOCK):

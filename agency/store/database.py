@@ -28,7 +28,7 @@ __all__ = ["FAILURES", "Connection", "Database", "DatabaseError"]
 
 FAILURES = (SQLAlchemyError, sqlite3.Error)  # what the database itself raises
 
-_ONLY_LACKS_TABLES = ("1",)  # versions that differ from the present one by whole tables
+_ONLY_LACKS_TABLES = ("1", "2")  # versions that differ from the present one by whole tables
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
 
 

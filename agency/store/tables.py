@@ -5,6 +5,9 @@ not fit (another event in the same place, an event that does not link) goes to `
 
 ``receipt`` holds the newest receipt of each chain as it was signed: what the rows must not contradict.
 
+``question`` holds each online question from the moment at which somebody may have been asked, and its answer.
+``health_visit`` holds visits that were opened; ``subject`` is a keyed hash whose key is not in here.
+
 ``excused`` names stretches of a chain that will never come: declared lost in an event that its own key signed (``by``
 is that event's hash), or given up by an operator.
 
@@ -26,7 +29,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 
 METADATA = MetaData()
 
@@ -170,4 +173,33 @@ document = Table(
     Column("audience", Text, nullable=False),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["roster"], ["roster.version"]),
+)
+
+question = Table(
+    "question",
+    METADATA,
+    Column("id", String(26), primary_key=True),
+    Column("station", ForeignKey("station.id"), nullable=False),
+    Column("kid", ForeignKey("event_key.kid"), nullable=False),
+    Column("question", String(20), nullable=False),
+    Column("service", String(64), nullable=False),
+    Column("hash", String(43), nullable=False),
+    Column("received_at", String(40), nullable=False, index=True),
+    Column("outcome", String(20)),
+    Column("source", String(40)),
+    Column("answer", Text),
+)
+
+health_visit = Table(
+    "health_visit",
+    METADATA,
+    Column("opened_by", ForeignKey("question.id"), primary_key=True),
+    Column("station", ForeignKey("station.id"), nullable=False),
+    Column("subject", String(43), nullable=False, index=True),
+    Column("choice", String(40)),
+    Column("sealed", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("opened_at", String(40), nullable=False),
+    Column("closed_by", ForeignKey("question.id")),
+    Column("closed_at", String(40)),
 )

@@ -1,0 +1,188 @@
+"""``card-agency linkage``: answers the stations' online questions; ``card-agency visits``: what became of visits."""
+
+import argparse
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from agency.commands.output import say, show_json, show_table
+from agency.commands.serve import login, start_log, stop_on_signal
+from agency.home import Home, write_secret
+from agency.lock import held
+from appliance.errors import ConfigError
+
+if TYPE_CHECKING:
+    from agency.linkage.configuration import Linkage
+    from agency.linkage.source import Source
+    from agency.linkage.worker import Bureau
+    from agency.store.database import Database
+
+_LAST_ANSWERS_S = 5.0
+_SUBJECT_BYTES = 32
+
+
+def run(home: Home, arguments: argparse.Namespace) -> int:
+    """Answer online questions until SIGTERM."""
+    from agency.broker.client import BrokerClient
+    from agency.broker.configuration import LINKAGE_USER
+    from agency.linkage import configuration
+    from agency.linkage.asking import Meter
+    from agency.linkage.worker import LARGEST_MESSAGE, Worker, query_topics
+    from agency.store.database import Database
+
+    start_log(arguments.verbose)
+    stop = stop_on_signal()
+    linkage = configuration.load(home.linkage)
+    _require_keys(home)
+    with held(home.path / "linkage.lock"), Database.open(home.database) as database:
+        meta = database.meta()
+        agency = meta["agency"]
+        where = login(home, meta, LINKAGE_USER, arguments.broker)
+        client = BrokerClient(where, query_topics(agency), largest=LARGEST_MESSAGE)
+        sources = _sources(home, database, linkage)
+        worker = Worker(database, client, agency, _bureau_of(home, database), sources, Meter(linkage.per_minute))
+        client.start()
+        try:
+            worker.run(stop)
+        finally:
+            client.stop(_LAST_ANSWERS_S)
+    return 0
+
+
+def _require_keys(home: Home) -> None:
+    for purpose in ("query", "answer"):
+        if not (home.keys / f"{purpose}.jwk").exists():
+            raise ConfigError([f"there is no {purpose} key: 'card-agency keys rotate {purpose}' makes it"])
+
+
+def _sources(home: Home, database: "Database", linkage: "Linkage") -> "Mapping[str, Source]":
+    """Return who is asked what."""
+    from agency.linkage.card_status import CardStatus
+    from agency.linkage.claims import ClaimService, OwnClaims
+    from agency.linkage.records import Records
+    from agency.linkage.source import NotConnected, Source
+    from agency.linkage.visits import Visits
+
+    def sealing() -> list[dict[str, object]]:
+        return [key for key in home.keys_in_force() if key["purpose"] in ("duty", "escrow")]
+
+    claims = ClaimService(linkage.claims, linkage.unit, linkage.claim_type) if linkage.claims else OwnClaims()
+    visits = Visits(database, claims, _subject_key(home), sealing)
+    records: Source = Records(linkage.records) if linkage.records else NotConnected()
+    status: Source = CardStatus(linkage.card_status) if linkage.card_status else NotConnected()
+    return {
+        "registry_status": status,
+        "entitlement": records,
+        "agency_record": records,
+        "visit_open": visits,
+        "visit_close": visits,
+    }
+
+
+def _subject_key(home: Home) -> bytes:
+    """Return the key by which a person's visits are found again; made at the first need."""
+    path = home.keys / "subject.key"
+    if not path.exists():
+        write_secret(path, secrets.token_bytes(_SUBJECT_BYTES))
+    key = path.read_bytes()
+    if len(key) != _SUBJECT_BYTES:
+        raise ConfigError([f"{path} holds no key: put the right file back"])
+    return key
+
+
+def _bureau_of(home: Home, database: "Database") -> "Callable[[], Bureau]":
+    """Return a function that returns the bureau as it is now; it reads anew only what was replaced."""
+    from agency.desk.documents import every_service
+    from agency.linkage.worker import Bureau
+    from agency.store.documents import next_document_version
+    from appliance.events.sign import KeySet, Signer
+    from appliance.services.loading import shipped
+
+    known: tuple[object, Bureau] | None = None
+
+    def now() -> Bureau:
+        nonlocal known
+        files = sorted((*home.keys.glob("query*.jwk"), home.keys / "answer.jwk", home.public / "agency.jwks"))
+        with database.read() as connection:
+            seen = [(str(file), file.stat().st_ino, file.stat().st_mtime_ns) for file in files]
+            seen.append(("services", next_document_version(connection, "services"), 0))
+            if known is None or known[0] != seen:
+                pushed = every_service(connection, KeySet(home.public_keys()))
+                profiles = {profile.sha256: profile for profile in (*shipped(), *pushed)}
+                known = seen, Bureau(Signer(home.key("answer")), home.private_keys("query"), profiles)
+        return known[1]
+
+    return now
+
+
+def check(home: Home, arguments: argparse.Namespace) -> int:
+    """Check linkage.toml and the keys, and say who is asked what."""
+    from agency.linkage import configuration
+
+    linkage = configuration.load(home.linkage)
+    _require_keys(home)
+    asked = {
+        "registry_status": linkage.card_status,
+        "entitlement, agency_record": linkage.records,
+        "visit_open, visit_close": linkage.claims,
+    }
+    own = {"visit_open, visit_close": "the agency itself"}
+    rows = [
+        {"question": question, "asks": where.url if where else own.get(question, "nobody")}
+        for question, where in asked.items()
+    ]
+    if arguments.json:
+        show_json(rows)
+    else:
+        show_table(["question", "asks"], rows)
+    return 0
+
+
+def simulate(home: Home, arguments: argparse.Namespace) -> int:
+    """Serve a card-status service, records and claim codes on this machine, for tests and demonstrations."""
+    from agency import citizen_number
+    from agency.linkage.simulator import FAULTS, Simulator, serving
+    from appliance.errors import WrongUse
+
+    if arguments.fault not in FAULTS:
+        raise WrongUse(f"--fault is one of {', '.join(FAULTS)}")
+    start_log(arguments.verbose)
+    stop = stop_on_signal()
+    for number in (*arguments.normal, *arguments.not_normal):
+        if not citizen_number.is_valid(number):
+            raise WrongUse("--normal and --not-normal take citizen numbers of 13 digits with their check digit")
+    people = {**dict.fromkeys(arguments.normal, "normal"), **dict.fromkeys(arguments.not_normal, "not_normal")}
+    with serving(Simulator(people, arguments.fault), arguments.port) as url:
+        say(f"card status: {url}/CheckCardService.asmx")
+        say(f"records:     {url}/records")
+        say(f"claims:      {url}/claims")
+        stop.wait()
+    return 0
+
+
+def visits(home: Home, arguments: argparse.Namespace) -> int:
+    """List health visits, the oldest first: what is open too long, what was disputed."""
+    from agency.store.database import Database
+    from agency.store.health_visits import list_visits
+
+    with Database.open(home.database) as database, database.read() as connection:
+        found = list_visits(connection, arguments.state, arguments.station)
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "visit": visit.opened_by,
+            "station": visit.station,
+            "choice": visit.choice,
+            "state": visit.state,
+            "opened_at": visit.opened_at,
+            "age_h": round((now - datetime.fromisoformat(visit.opened_at)).total_seconds() / 3600, 1),
+            "ended_at": visit.closed_at,
+        }
+        for visit in found
+    ]
+    if arguments.json:
+        show_json(rows)
+    else:
+        show_table(["visit", "station", "choice", "state", "opened_at", "age_h", "ended_at"], rows)
+    return 0

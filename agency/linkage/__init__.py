@@ -1,0 +1,1 @@
+"""The agency's half of the online question: what stations ask, who knows, and the signed answer."""

@@ -1,0 +1,113 @@
+"""What a query must be before anybody is asked. Pure: bytes, keys and profiles in, a question out.
+
+Whoever has a station's key could ask about any citizen, so a station may ask only what its service asks, about what
+its service reads, a person at a time, and now.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from agency import citizen_number
+from agency.linkage.source import Asked
+from agency.store.stations import EventKey
+from appliance.errors import VerificationError
+from appliance.events.query import MAX_QUERY_BYTES, Query
+from appliance.events.sign import Jwk, KeySet
+from appliance.services.profile import Profile
+from appliance.services.vocabulary import OnTimeout
+
+MAX_AGE = timedelta(minutes=2)
+_MINUTE_S = 60.0
+
+
+class Stale(VerificationError):
+    """The query was asked too long ago, or by a clock that is wrong; nothing may be written for it."""
+
+
+def open_query(payload: bytes, agency: str, station: str, keys: Iterable[EventKey]) -> tuple[Query, str]:
+    """Return the query that a station's good key signed, and that key.
+
+    Raises:
+        VerificationError: it is none.
+    """
+    if len(payload) > MAX_QUERY_BYTES:
+        raise VerificationError("the query is too large")
+    try:
+        jws = payload.decode("ascii")
+    except UnicodeDecodeError:
+        raise VerificationError("the query is not ASCII") from None
+    good = [key for key in keys if key.revoked_at is None and key.station == station]
+    for key in good:
+        try:
+            return Query.open(jws, KeySet([key.jwk]), agency, station), key.kid
+        except VerificationError:
+            if key is good[-1]:
+                raise
+    raise VerificationError("the station has no good key")
+
+
+def allowed(query: Query, profiles: Mapping[str, Profile], now: datetime) -> Profile:
+    """Return the profile by which a query may be asked.
+
+    Args:
+        query: signed by its station.
+        profiles: every profile that the agency knows, by hash.
+        now: our time.
+
+    Raises:
+        Stale: by its time.
+        VerificationError: the service does not ask that.
+    """
+    profile = profiles.get(query.service["sha256"])
+    if profile is None or (profile.id, profile.version) != (query.service["id"], query.service["version"]):
+        raise VerificationError("the service is not known here")
+    if profile.online is None or profile.online.question.value != query.question:
+        raise VerificationError("the service does not ask that")
+    if abs(now - datetime.fromisoformat(query.asked_at)) > MAX_AGE:
+        raise Stale("the query is old, or the station's clock is wrong")
+    return profile
+
+
+def is_write(profile: Profile) -> bool:
+    """Say whether the question writes something, so that it is never asked twice."""
+    return profile.online is not None and profile.online.on_timeout is OnTimeout.OUTCOME_UNKNOWN
+
+
+def asked_of(query: Query, profile: Profile, private_keys: Mapping[str, Jwk]) -> Asked:
+    """Return the question with its seal opened.
+
+    Raises:
+        VerificationError: no key of ours opens it, or it holds more or less than the service reads.
+    """
+    key = private_keys.get(query.sealed_to)
+    if key is None:
+        raise VerificationError("sealed to none of our query keys")
+    about: dict[str, Any] = query.about(key)
+    read = {*profile.card.read, *(profile.second.read if profile.second else ())}
+    if not set(about) <= read or not citizen_number.is_valid(str(about.get("citizen_id"))):
+        raise VerificationError("the seal holds what the service does not read, or no citizen number")
+    return Asked(query.id, query.station, query.question, profile.id, query.choice, about)
+
+
+class Meter:
+    """Counts what each station asks.
+
+    Args:
+        per_minute: how many questions one may ask in a minute.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._asked: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def takes(self, station: str, now_s: float) -> bool:
+        """Count a question; say whether the station may ask it."""
+        asked = self._asked[station]
+        while asked and now_s - asked[0] >= _MINUTE_S:
+            asked.popleft()
+        if len(asked) >= self._per_minute:
+            return False
+        asked.append(now_s)
+        return True

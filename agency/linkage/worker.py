@@ -1,0 +1,208 @@
+"""The linkage worker: queries from the broker, one question each to whoever knows, signed answers back.
+
+A query is on the disk before anybody is asked. One that comes again gets the answer that it had; while it is in hand
+it is not asked twice; and where the worker died in between, a question that writes is answered ``outcome_unknown``, and
+one that only reads is asked anew.
+
+What is no honest station's query is dropped and logged, by station and reason, never by content: no answer tells a
+stranger why. The one thing that is answered without asking is a query that is too old: ``unavailable``.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from agency.broker.client import BrokerClient, Message
+from agency.broker.topics import station_of, topic
+from agency.clock import now_text, today
+from agency.linkage.asking import Meter, Stale, allowed, asked_of, is_write, open_query
+from agency.linkage.source import NotConnected, Outcome, Said, Source
+from agency.store.database import Database
+from agency.store.questions import Question, begin, finish
+from agency.store.stations import event_keys
+from appliance.errors import DeliveryError, VerificationError
+from appliance.events.chain import jws_hash
+from appliance.events.query import MAX_QUERY_BYTES, Answer, Query
+from appliance.events.sign import Jwk, Signer
+from appliance.services.profile import Profile
+
+LARGEST_MESSAGE = MAX_QUERY_BYTES + 512
+THREADS = 16
+_MOST_IN_HAND, _MOST_OF_A_STATION = 256, 4
+_POLL_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bureau:
+    """What a worker must know of its agency, as it is now.
+
+    Args:
+        signer: the answer key in use.
+        private_keys: what opens queries, by kid.
+        profiles: every service profile that is known, by hash.
+    """
+
+    signer: Signer
+    private_keys: Mapping[str, Jwk]
+    profiles: Mapping[str, Profile]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A query that is worth asking."""
+
+    query: Query
+    profile: Profile
+    bureau: Bureau
+    kid: str
+    hash: str
+
+
+def query_topics(agency: str) -> tuple[str, ...]:
+    """Return what a linkage worker subscribes to."""
+    return (topic(agency, "+", "query"),)
+
+
+class Worker:
+    """Answers until it is told to stop.
+
+    Args:
+        database: the store.
+        client: started, subscribed to ``query_topics``.
+        agency: agency id.
+        bureau: returns the agency as it is now.
+        sources: who knows, by question.
+        meter: how much each station may ask.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        client: BrokerClient,
+        agency: str,
+        bureau: Callable[[], Bureau],
+        sources: Mapping[str, Source],
+        meter: Meter,
+    ) -> None:
+        self._database, self._client, self._agency = database, client, agency
+        self._bureau, self._sources, self._meter = bureau, sources, meter
+        self._in_hand: dict[str, str] = {}  # query id -> station
+        self._changed = threading.Lock()
+        self._failed: list[BaseException] = []
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set; then finish what is in hand.
+
+        Raises:
+            DatabaseError: the database fails.
+            DeliveryError: the MQTT client is dead.
+            ConfigError: a key cannot be used.
+        """
+        with ThreadPoolExecutor(THREADS, "ask") as pool:
+            while not stop.is_set():
+                self._client.check()
+                if self._failed:
+                    raise self._failed[0]
+                message = self._client.next_message(_POLL_S)
+                if message is not None:
+                    self._receive(message, pool)
+
+    def _receive(self, message: Message, pool: ThreadPoolExecutor) -> None:
+        station = station_of(message.topic, self._agency, "query")
+        if station is None or message.is_retained:
+            _log.warning("ignored a message on %s%s", message.topic, " that was retained" * message.is_retained)
+            return
+        if not self._meter.takes(station, time.monotonic()):
+            _log.warning("station %s: asks too much; a query is dropped", station)
+            return
+        try:
+            task, stale = self._judge(message.payload, station)
+        except VerificationError as error:
+            _log.warning("station %s: dropped a query: %s", station, error)
+            return
+        if not self._take_in_hand(task.query):
+            return
+        pool.submit(self._work, task, stale)
+
+    def _judge(self, payload: bytes, station: str) -> tuple[_Task, bool]:
+        """Return what to ask, and whether it is too old for that. Raises VerificationError."""
+        with self._database.read() as connection:
+            keys = event_keys(connection, station)
+        query, kid = open_query(payload, self._agency, station, keys)
+        bureau, hash_ = self._bureau(), jws_hash(payload.decode("ascii"))
+        try:
+            return _Task(query, allowed(query, bureau.profiles, datetime.now(UTC)), bureau, kid, hash_), False
+        except Stale as error:
+            _log.warning("station %s: %s", station, error)
+            return _Task(query, bureau.profiles[query.service["sha256"]], bureau, kid, hash_), True
+
+    def _take_in_hand(self, query: Query) -> bool:
+        with self._changed:
+            of_station = Counter(self._in_hand.values())[query.station]
+            if query.id in self._in_hand:
+                return False
+            if len(self._in_hand) >= _MOST_IN_HAND or of_station >= _MOST_OF_A_STATION:
+                _log.warning("station %s: too many queries at once; one is dropped", query.station)
+                return False
+            self._in_hand[query.id] = query.station
+            return True
+
+    def _work(self, task: _Task, is_stale: bool) -> None:
+        """Answer one query, in a thread of the pool."""
+        query = task.query
+        try:
+            answer = self._answer(task, is_stale)
+            with suppress(DeliveryError):  # the client tells of it; the station asks again or does not
+                self._client.publish(topic(self._agency, query.station, "answer"), answer)
+        except VerificationError as error:
+            _log.warning("station %s: dropped query %s: %s", query.station, query.id, error)
+        except BaseException as error:  # noqa: BLE001 - told by the main thread, which ends the worker
+            self._failed.append(error)
+        finally:
+            with self._changed:
+                self._in_hand.pop(query.id, None)
+
+    def _answer(self, task: _Task, is_stale: bool) -> str:
+        query = task.query
+        if is_stale:  # not even noted: a replay of years ago must not fill the store
+            return self._sign(task, Said(Outcome.UNAVAILABLE, "clock"))
+        asked = asked_of(query, task.profile, task.bureau.private_keys)
+        new = Question(query.id, query.station, task.kid, query.question, task.profile.id, task.hash, now_text())
+        with self._database.write() as connection:
+            held = begin(connection, new)
+        if held is not None and held.hash != task.hash:
+            raise VerificationError("another query has this id")
+        if held is not None and held.answer is not None:
+            return held.answer
+        if held is not None and is_write(task.profile):
+            _log.error("station %s: query %s was begun and not ended; its outcome is unknown", query.station, query.id)
+            said = Said(Outcome.OUTCOME_UNKNOWN, "linkage")
+        else:
+            said = self._sources.get(query.question, NotConnected()).answer(asked)
+        answer = self._sign(task, said)
+        with self._database.write() as connection:
+            finish(connection, query.id, said.outcome.value, said.source, answer)
+        _log.info("station %s: %s: %s by %s", query.station, query.question, said.outcome.value, said.source)
+        return answer
+
+    def _sign(self, task: _Task, said: Said) -> str:
+        query = task.query
+        answer = Answer(
+            query=query.id,
+            nonce=query.nonce,
+            station=query.station,
+            question=query.question,
+            outcome=said.outcome.value,
+            source=said.source,
+            as_of=said.as_of or today(),
+            answered_at=now_text(),
+        )
+        return answer.sign(task.bureau.signer)

@@ -1,0 +1,118 @@
+"""``linkage.toml`` and ``card-agency linkage check``: every mistake at once, and nothing asked in clear."""
+
+from pathlib import Path
+
+import pytest
+
+from agency.linkage import configuration
+from agency.linkage.configuration import Linkage, load
+from appliance.errors import ConfigError
+from tests.unit.agency.fleet import Desk
+
+GOOD = """
+[card_status]
+url = "https://status.example/CheckCardService.asmx"
+timeout_s = 2.5
+[records]
+url = "http://127.0.0.1:8080/records"
+token_file = "token"
+[claims]
+url = "https://claims.example"
+unit = "10670"
+claim_type = "PG0060001"
+[limits]
+per_minute = 5
+"""
+
+
+def written(folder: Path, content: str) -> Path:
+    (folder / "token").write_text("a-token\n")
+    path = folder / "linkage.toml"
+    path.write_text(content, "utf-8")
+    return path
+
+
+def test_a_good_file_is_what_it_says(tmp_path: Path) -> None:
+    linkage = load(written(tmp_path, GOOD))
+    assert linkage.card_status is not None
+    assert linkage.records is not None
+    assert (linkage.card_status.timeout_s, linkage.per_minute) == (2.5, 5)
+    assert linkage.records.headers == {"Authorization": "Bearer a-token"}
+    assert (linkage.unit, linkage.claim_type) == ("10670", "PG0060001")
+
+
+def test_without_a_file_nobody_is_asked(tmp_path: Path) -> None:
+    assert load(tmp_path / "linkage.toml") == Linkage()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[card]\n", "no table [card] is known; there are card_status, records"),
+        ("card_status = 1\n", "[card_status] must be a table"),
+        ("[card_status]\n", "[card_status] url: is missing"),
+        ("[records]\nurl = 1\n", "[records] url: must be text"),
+        ("[records]\nurl = 'https://x'\nwhere = 1\n", "[records] where: is not known"),
+        ("[records]\nurl = 'https://x'\ntimeout_s = 0\n", "timeout_s: must be a number, 0.1 to 30.0"),
+        ("[records]\nurl = 'https://x'\ntimeout_s = true\n", "timeout_s: must be a number"),
+        ("[records]\nurl = 'https://x'\ntimeout_s = nan\n", "timeout_s: must be a number"),
+        ("[limits]\nper_minute = 0\n", "per_minute: must be a whole number, 1 to 10000"),
+        ("[limits]\nper_minute = 1.5\n", "per_minute: must be a whole number"),
+        ("[claims]\nurl = 'https://x'\n", "[claims] unit: is missing"),
+        ("[records]\nurl = 'http://records.example/'\n", "must be https"),
+        ("[records]\nurl = 'ftp://x'\n", "must be a plain URL"),
+        ("[records]\nurl = 'https://u:p@x/'\n", "must be a plain URL"),
+        ("[records]\nurl = 'https://x/?pid=1'\n", "must be a plain URL"),
+        ("[records]\nurl = 'https://x:99999/'\n", "is no URL"),
+        ("[records]\nurl = 'https://x'\nca = 'none.pem'\n", "cannot use the certificates in"),
+        ("[records]\nurl = 'https://x'\nca = 'token'\n", "cannot use the certificates in"),
+        ("[records]\nurl = 'https://x'\ntoken_file = 'none'\n", "cannot read"),
+        ("[records]\nurl = 'https://x'\ntoken_file = 'linkage.toml'\n", "holds no token"),
+        ("[records\n", "linkage.toml"),
+        ("\udce9", "linkage.toml"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, content: str, words: str) -> None:
+    path = written(tmp_path, "")
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert words in str(caught.value)
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, "[records]\nurl = 1\n[limits]\nper_minute = 0\n[x]\n"))
+    assert len(caught.value.problems) == 3
+
+
+def test_the_command_says_who_is_asked_and_what_is_missing(desk: Desk) -> None:
+    ran = desk.run("linkage", "check")
+    assert (ran.code, "'card-agency keys rotate query' makes it" in ran.err) == (78, True)
+    assert desk.run("linkage", "run").code == 78
+    for purpose in ("query", "answer"):
+        assert desk.run("keys", "rotate", purpose).code == 0
+    assert desk.run("linkage", "check", "--json").json() == [
+        {"question": "registry_status", "asks": "nobody"},
+        {"question": "entitlement, agency_record", "asks": "nobody"},
+        {"question": "visit_open, visit_close", "asks": "the agency itself"},
+    ]
+    written(desk.home.path, GOOD)
+    assert "https://status.example/CheckCardService.asmx" in desk.run("linkage", "check").out
+    written(desk.home.path, "[x]\n")
+    assert desk.run("linkage", "check").code == 78
+
+
+def test_the_page_of_the_module_is_a_good_file(tmp_path: Path) -> None:
+    page = str(configuration.__doc__).split("::\n")[1].replace("https://…", "https://x.example")
+    (tmp_path / "card-status-ca.pem").write_bytes(b"")
+    (tmp_path / "records.token").write_text("a-token")
+    lines = [line.strip() for line in page.splitlines() if not line.strip().startswith("ca =")]
+    assert load(written(tmp_path, "\n".join(lines))).per_minute == 30
+
+
+@pytest.mark.parametrize("arguments", [("--fault", "?"), ("--normal", "123"), ("--port", "0")])
+def test_a_simulator_that_cannot_be(desk: Desk, arguments: tuple[str, str]) -> None:
+    given = {"--port": "8099", **dict([arguments])}
+    flat = [text for pair in given.items() for text in pair]
+    assert desk.run("linkage", "simulate", *flat).code == 2
