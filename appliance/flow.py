@@ -165,7 +165,8 @@ def _record(world: World, visit: Visit, decision: Decision) -> Screen:
 
     def build(position: Position) -> str:
         places.append(position)
-        return _event(world, visit, decision, choice, position)
+        said = visit.choice if visit.query is not None else choice  # what the agency was asked by stands, whatever it said
+        return _event(world, visit, decision, said, position)
 
     sequence = world.outbox.append(build, memory)
     if world.inquiry is not None and visit.query is not None:

@@ -37,7 +37,7 @@ PORT = 8883
 MEMBERS = (1, 2, 3)
 POLL_S = 0.5  # pcscd looks at the virtual reader every 0.4 s
 
-_ORDER = ("broker", "ingest", "station", "link")
+_ORDER = ("broker", "ingest", "linkage", "station", "link")
 _STATION = [sys.executable, "-m", "appliance.cli"]
 _AGENCY = [sys.executable, "-m", "agency"]
 
@@ -51,6 +51,7 @@ class Product:
         service: id of the active service.
         members: serial numbers of the invented people on the roster.
         officers: likewise, of its officers.
+        linkage: content of ``linkage.toml``; None for an agency that answers no online questions.
         is_virtual: use a private pcscd and a virtual panel; else the machine's own reader, OLED and buttons.
     """
 
@@ -60,14 +61,17 @@ class Product:
         station: str = "bkk-001",
         service: str = "school.attendance",
         members: tuple[int, ...] = MEMBERS,
+        *,
         is_virtual: bool = True,
         officers: tuple[int, ...] = (),
+        linkage: str | None = None,
     ) -> None:
         self.folder = folder
         self.station_id = station
         self.service = service
         self.members, self.officers = members, officers
         self.is_virtual = is_virtual
+        self.linkage = linkage
         self.home, self.state, self.runtime = folder / "agency", folder / "state", folder / "run"
         self.pcscd = PrivatePcscd(folder)
         self.link_port = PORT  # of the broker, or of a proxy before it
@@ -88,6 +92,11 @@ class Product:
             self.pcscd.start()
         say("the agency: keys, CA, broker configuration, database")
         self.agency("init", "--agency", AGENCY, "--host", "127.0.0.1", "--port", str(PORT))
+        if self.linkage is not None:
+            say("the online question: its keys, and whom the agency asks")
+            self.agency("keys", "rotate", "query")
+            self.agency("keys", "rotate", "answer")
+            (self.home / "linkage.toml").write_text(self.linkage, "utf-8")
         say("the roster: one memory-hard digest for each member")
         roster = self.roster_file()
         self.agency("roster", "import", str(roster), "--set", SET, "--as-of", "2026-11-22")
@@ -146,16 +155,17 @@ class Product:
         return {**os.environ, **directories, **(virtual if self.is_virtual else {})}
 
     def command(self, name: str) -> list[str]:
-        """Return the command of ``broker``, ``ingest``, ``station`` or ``link``."""
+        """Return the command of ``broker``, ``ingest``, ``linkage``, ``station`` or ``link``."""
         return {
             "broker": ["mosquitto", "-c", str(self.home / "broker" / "mosquitto.conf")],
             "ingest": [*_AGENCY, "--home", str(self.home), "ingest"],
+            "linkage": [*_AGENCY, "--home", str(self.home), "linkage", "run"],
             "station": [*_STATION, "--config", str(self.folder / "station.toml"), "station"],
             "link": [*_STATION, "--config", str(self.folder / "station.toml"), "link"],
         }[name]
 
     def start(self, *names: str) -> None:
-        """Start processes: ``broker``, ``ingest``, ``station``, ``link``; each writes to ``log/NAME.log``."""
+        """Start processes by the names that ``command`` knows; each writes to ``log/NAME.log``."""
         environment = {**self._environment(), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
         for name in names:
             with (self.folder / "log" / f"{name}.log").open("ab") as log:
