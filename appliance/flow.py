@@ -165,7 +165,7 @@ def _record(world: World, visit: Visit, decision: Decision) -> Screen:
 
     def build(position: Position) -> str:
         places.append(position)
-        said = visit.choice if visit.query is not None else choice  # what the agency was asked by stands, whatever it said
+        said = visit.choice if visit.query is not None else choice  # what was asked by it stands, whatever was answered
         return _event(world, visit, decision, said, position)
 
     sequence = world.outbox.append(build, memory)
