@@ -224,7 +224,8 @@ def _screen(visit: Visit, decision: Decision, choice: str | None, sequence: int)
         case Verdict.OUTCOME_UNKNOWN:
             state = State.OUTCOME_UNKNOWN
         case Verdict.COULD_NOT_CHECK:
-            state = State.UNREADABLE if visit.error else State.COULD_NOT_CHECK
+            is_read = visit.error is None and decision.level is not Level.L0
+            state = State.COULD_NOT_CHECK if is_read else State.UNREADABLE
         case Verdict.ACCEPTED:
             state = _BY_LEVEL[decision.level.value]
     checks = visit.checks

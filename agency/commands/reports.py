@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from agency.commands import accesses
 from agency.commands.output import progress, say, show_json, show_table
 from agency.home import Home, read_jwks
 from agency.streams import as_far_as_read
@@ -15,7 +16,6 @@ from agency.values import parse_day
 from appliance.errors import WrongUse
 
 if TYPE_CHECKING:
-    from agency.reports.contents import Contents
     from agency.reports.export import Verification
     from agency.store.database import Connection
 
@@ -32,9 +32,11 @@ def attendance(home: Home, arguments: argparse.Namespace) -> int:
     from agency.store.stations import event_keys
 
     question = Question(parse_day(arguments.date, "--date"), arguments.set, progress("opened"))
-    with Database.open(home.database) as database, database.read() as connection:
-        _require_set(connection, arguments.set)
-        report = report_of(connection, question, home.opening_keys(), KeyRing(event_keys(connection)))
+    with Database.open(home.database) as database:
+        with database.read() as connection:
+            _require_set(connection, arguments.set)
+            report = report_of(connection, question, home.opening_keys(), KeyRing(event_keys(connection)))
+        accesses.note(database, arguments, "attendance", f"{question.date} {arguments.set or 'every set'}")
     wants_json = arguments.json or arguments.format == "json"
     sys.stdout.write(as_json(report.lines) if wants_json else as_csv(report.lines))
     if report.unreadable:
@@ -58,9 +60,11 @@ def anomalies(home: Home, arguments: argparse.Namespace) -> int:
     day = date.fromisoformat(parse_day(arguments.date, "--date"))
     reach = min(arguments.back, day.toordinal() - 1)  # there is no day before the first
     days = [(day - timedelta(days=back)).isoformat() for back in range(reach + 1)]
-    with Database.open(home.database) as database, database.read() as connection:
-        ring, keys = KeyRing(event_keys(connection)), home.opening_keys()
-        opened = [open_visits(accepted_visits(connection, one, ""), keys, ring, progress("opened")) for one in days]
+    with Database.open(home.database) as database:
+        with database.read() as connection:
+            ring, keys = KeyRing(event_keys(connection)), home.opening_keys()
+            opened = [open_visits(accepted_visits(connection, one, ""), keys, ring, progress("opened")) for one in days]
+        accesses.note(database, arguments, "anomalies", f"{days[-1]} to {days[0]}")
     found = find(opened[0].visits, [visit for earlier in opened[1:] for visit in earlier.visits])
     lines = [
         {
@@ -96,11 +100,11 @@ def officers(home: Home, arguments: argparse.Namespace) -> int:
     from agency.store.stations import event_keys
 
     day = parse_day(arguments.date, "--date")
-    with Database.open(home.database) as database, database.read() as connection:
-        ring = KeyRing(event_keys(connection))
-        lines = [
-            asdict(work) for work in work_of(connection, events_of_day(connection, day), home.opening_keys(), ring)
-        ]
+    with Database.open(home.database) as database:
+        with database.read() as connection:
+            ring, keys = KeyRing(event_keys(connection)), home.opening_keys()
+            lines = [asdict(work) for work in work_of(connection, events_of_day(connection, day), keys, ring)]
+        accesses.note(database, arguments, "officers", day)
     if arguments.json:
         show_json(lines)
     else:
@@ -217,41 +221,3 @@ def _opened(name: str) -> Iterator[TextIO]:
                 yield file
     except OSError as error:
         raise WrongUse(f"cannot read {name}: {error.strerror}") from None
-
-
-def audit(home: Home, arguments: argparse.Namespace) -> int:
-    """Recompute everything in the store."""
-    from agency.ingest.restored import Witness
-    from agency.reports.audit import Witnesses
-    from agency.reports.audit import audit as audit_of
-    from agency.store.database import Database
-
-    with Database.open(home.database) as database:
-        agency = database.meta()["agency"]
-        with database.read() as connection:
-            contents = _contents(home, connection, agency)
-            witnesses = Witnesses(Witness(home.witness).read(), read_jwks(home.public / "stations.jwks"))
-            result = audit_of(connection, home.public_keys(), contents, progress("audited"), witnesses)
-    clean = not result.problems
-    if unopened := result.counts["seals_not_opened"]:
-        say(f"{unopened} seals were not opened: none of their keys is in {home.keys}")
-    with as_far_as_read():
-        if arguments.json:
-            show_json({"clean": clean, "counts": result.counts, "problems": [asdict(p) for p in result.problems]})
-        else:
-            for problem in result.problems:
-                print(f"{problem.code}: {problem.station or '-'} {problem.place}: {problem.text}")
-            print(", ".join(f"{count} {name}" for name, count in sorted(result.counts.items())))
-            print("clean" if clean else f"not clean: {len(result.problems)} findings")
-    return 0 if clean else 1
-
-
-def _contents(home: Home, connection: "Connection", agency: str) -> "Contents":
-    from agency.desk.documents import every_service
-    from agency.ingest.verification import Rules
-    from agency.reports.contents import Contents
-    from appliance.events.sign import KeySet
-
-    public = home.public_keys()
-    keys = {**home.private_keys("duty"), **home.private_keys("escrow")}  # where there are any
-    return Contents(Rules.of(agency, public, every_service(connection, KeySet(public))), keys)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LAST_RECEIPTS_S = 5.0
 _INGEST_LOCK, _RUN_LOCK = "ingest.lock", "run.lock"
+_AUDIT_EVERY_MIN = "60"
 _log = logging.getLogger(__name__)
 
 
@@ -74,10 +75,10 @@ def ingest(home: Home, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _program(home: Home, arguments: argparse.Namespace, name: str, *command: str) -> Program:
+def _program(home: Home, arguments: argparse.Namespace, name: str, *command: str, has_broker: bool = True) -> Program:
     """Return another command of ours as a program, with the options that we were given."""
     ours = ["--home", str(home.path), *(["--verbose"] if arguments.verbose else [])]
-    ours += ["--broker", str(arguments.broker)] if arguments.broker else []
+    ours += ["--broker", str(arguments.broker)] if arguments.broker and has_broker else []
     return Program(name, (sys.executable, "-m", "agency", *command, *ours))
 
 
@@ -107,10 +108,11 @@ def _work(home: Home, arguments: argparse.Namespace, stop: threading.Event) -> i
 
 
 def run(home: Home, arguments: argparse.Namespace) -> int:
-    """Run the broker and the ingest worker until SIGTERM; start again what dies."""
+    """Run the broker, ingest, linkage and an hourly audit until SIGTERM; start again what dies."""
     start_log(arguments.verbose)
     stop = stop_on_signal()
     programs = [_program(home, arguments, "ingest", "ingest", "--workers", str(arguments.workers))]
+    programs.append(_program(home, arguments, "audit", "audit", "--every", _AUDIT_EVERY_MIN, has_broker=False))
     if (home.keys / "query.jwk").exists():
         programs.append(_program(home, arguments, "linkage", "linkage", "run"))
     if not arguments.no_broker:

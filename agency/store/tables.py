@@ -8,6 +8,8 @@ not fit (another event in the same place, an event that does not link) goes to `
 ``question`` holds each online question from the moment at which somebody may have been asked, and its answer.
 ``health_visit`` holds visits that were opened; ``subject`` is a keyed hash whose key is not in here.
 
+``access`` holds who had seals opened.
+
 ``excused`` names stretches of a chain that will never come: declared lost in an event that its own key signed (``by``
 is that event's hash), or given up by an operator.
 
@@ -202,4 +204,15 @@ health_visit = Table(
     Column("opened_at", String(40), nullable=False),
     Column("closed_by", ForeignKey("question.id")),
     Column("closed_at", String(40)),
+)
+
+access = Table(
+    "access",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("at", String(40), nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("command", String(40), nullable=False),
+    Column("about", String(120), nullable=False),
+    Column("purpose", Text, nullable=False),
 )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def test_a_card_without_what_the_service_needs_is_incomplete_and_nobody_is_asked
     url: str, simulator: Simulator, lacking: str
 ) -> None:
     for nothing in (None, ""):
-        assert card_status(url).answer(asked(**{lacking: nothing})).outcome is Outcome.INCOMPLETE
+        bare = asked()
+        bare = replace(bare, about={**bare.about, lacking: nothing})
+        assert card_status(url).answer(bare).outcome is Outcome.INCOMPLETE
     assert simulator.asked == []
 
 
@@ -164,8 +167,10 @@ def test_what_is_no_answer_has_no_code(body: bytes) -> None:
         "",
     ],
 )
-def test_records_that_say_anything_else_say_nothing(url: str, simulator: Simulator, body: str) -> None:
-    simulator.reply = lambda path, content: (200, "application/json", body.encode())  # type: ignore[method-assign]
+def test_records_that_say_anything_else_say_nothing(
+    url: str, simulator: Simulator, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulator, "reply", lambda path, content: (200, "application/json", body.encode()))
     assert records(url).answer(asked()).outcome is Outcome.UNKNOWN
 
 

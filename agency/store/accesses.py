@@ -1,0 +1,39 @@
+"""Who had seals opened, when and what for. Rows are only added: a report without its row is never given out."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select
+
+from agency.store.database import Connection
+from agency.store.tables import access
+
+
+@dataclass(frozen=True)
+class Access:
+    """One report that opened seals.
+
+    Args:
+        at: RFC 3339.
+        user: of the operating system.
+        command: such as ``attendance``.
+        about: day and set.
+        purpose: in the user's words; empty where none were given.
+    """
+
+    at: str
+    user: str
+    command: str
+    about: str
+    purpose: str
+
+
+def put_access(connection: Connection, new: Access) -> None:
+    """Add a row."""
+    connection.execute(insert(access).values(**vars(new)))
+
+
+def list_accesses(connection: Connection, limit: int) -> list[Access]:
+    """Return the newest rows, the newest last."""
+    columns = [column for column in access.c if column.name != "number"]
+    rows = connection.execute(select(*columns).order_by(access.c.number.desc()).limit(limit))
+    return [Access(*row) for row in rows][::-1]
