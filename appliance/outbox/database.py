@@ -141,6 +141,7 @@ def connect(
         )
         try:
             database.execute(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
+            database.execute("PRAGMA temp_store = MEMORY")  # there may be no other room
             if not read_only:
                 _make_durable(database, max_bytes)
             _settle(database, create, path, read_only)

@@ -1,18 +1,20 @@
 """What leaves the station once the agency has it, and when.
 
-An event that a receipt covers keeps its content for the service's retention, counted from the time at which the agency
-says that it committed. Then its row is *erased*: only sequence number and hash stay, and the receipt that covers it; of
-the newest row the time as well, because no later event may be earlier. Rows that are older still go altogether, but
-for those that the chain and the next receipt are compared with. An event that no receipt covers is never touched, nor
-is any while the queue is frozen.
+An event that a receipt covers keeps its content for the retention of its own service, whichever serves by now, counted
+from the time at which the agency says that it committed. Then its row is *erased*: only sequence number and hash stay,
+and the receipt that covers it; of the newest row the time as well, because no later event may be earlier. Rows that are
+older still go altogether, but for those that the chain and the next receipt are compared with. An event that no receipt
+covers is never touched, nor is any while the queue is frozen.
 
 ``secure_delete`` overwrites what is freed, and the log is folded in afterwards, or the content would still lie there.
 """
 
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from appliance.outbox import database
 
@@ -20,10 +22,14 @@ BATCH_ROWS = 100
 DAMAGED_NAME = "damaged"
 
 _DUE = "SELECT coalesce(max(through), 0) FROM receipt WHERE chain = ? AND through <= ? AND committed_s <= ?"
+_OVERDUE = (  # of a table "due": up to which event the content of a type may go; type '' stands for every other one
+    "FROM event JOIN due ON due.type = CASE WHEN event.type IN (SELECT type FROM due) THEN event.type ELSE '' END"
+    " WHERE jws <> '' AND sequence <= due.through"
+)
 _ERASE = (
-    "UPDATE event SET jws = '', type = '', verdict = NULL,"
+    "UPDATE event SET jws = '', type = '', verdict = NULL,"  # noqa: S608 - our own words
     " time = CASE sequence WHEN (SELECT max(sequence) FROM event) THEN time ELSE '' END WHERE sequence IN"
-    " (SELECT sequence FROM event WHERE jws <> '' AND sequence <= ? ORDER BY sequence LIMIT ?)"
+    f" (SELECT sequence {_OVERDUE} ORDER BY sequence LIMIT {BATCH_ROWS})"
 )
 _DELETE = (
     "DELETE FROM event WHERE sequence IN (SELECT sequence FROM event WHERE sequence <= ? ORDER BY sequence LIMIT ?)"
@@ -35,7 +41,13 @@ _CONFIRMED_BEFORE = (
 _PRUNE = "DELETE FROM receipt WHERE chain = ? AND through < (SELECT min(sequence) FROM event)"
 
 
-def sweep(connection: sqlite3.Connection, now: datetime, content_days: int, row_days: int) -> int:
+def sweep(
+    connection: sqlite3.Connection,
+    now: datetime,
+    content_days: int,
+    row_days: int,
+    by_type: Mapping[str, int] = MappingProxyType({}),
+) -> int:
     """Erase and delete the next rows that are due; return how many, 0 where none is left.
 
     Args:
@@ -43,6 +55,7 @@ def sweep(connection: sqlite3.Connection, now: datetime, content_days: int, row_
         now: the time, which must be sure.
         content_days: how long the content stays after its receipt.
         row_days: how long the row stays after its receipt.
+        by_type: event type -> how long its content stays, where that is another time.
 
     Raises:
         StoreError: it cannot be written now.
@@ -53,12 +66,19 @@ def sweep(connection: sqlite3.Connection, now: datetime, content_days: int, row_
             return 0
         chain, through = standing
         too_old = now - timedelta(days=min(content_days, row_days))
-        erase_to = _due(connection, chain, through, too_old)
+        days = {"": content_days, **by_type}
+        due = {
+            event_type: _due(connection, chain, through, now - timedelta(days=min(stay, row_days)))
+            for event_type, stay in days.items()
+        }
         delete_to = min(_due(connection, chain, through, now - timedelta(days=row_days)), through - 1)
-        if not _has_rows(connection, erase_to, delete_to, too_old):
+        connection.execute("CREATE TEMP TABLE IF NOT EXISTS due (type TEXT PRIMARY KEY, through INTEGER NOT NULL)")
+        connection.execute("DELETE FROM due")
+        connection.executemany("INSERT INTO due VALUES (?, ?)", due.items())
+        if not _has_rows(connection, delete_to, too_old):
             return 0
     with database.transaction(connection):
-        changed = connection.execute(_ERASE, (erase_to, BATCH_ROWS)).rowcount
+        changed = connection.execute(_ERASE).rowcount
         changed += connection.execute(_DELETE, (delete_to, BATCH_ROWS)).rowcount
         changed += connection.execute(f"DELETE {_CONFIRMED_BEFORE}", (int(too_old.timestamp()),)).rowcount
         connection.execute(_PRUNE, (chain,))
@@ -98,10 +118,10 @@ def _due(connection: sqlite3.Connection, chain: str, through: int, before: datet
     return int(row[0])
 
 
-def _has_rows(connection: sqlite3.Connection, erase_to: int, delete_to: int, too_old: datetime) -> bool:
+def _has_rows(connection: sqlite3.Connection, delete_to: int, too_old: datetime) -> bool:
     query = (  # our own words
-        "SELECT EXISTS (SELECT 1 FROM event WHERE jws <> '' AND sequence <= ?)"  # noqa: S608
+        f"SELECT EXISTS (SELECT 1 {_OVERDUE})"  # noqa: S608
         " OR EXISTS (SELECT 1 FROM event WHERE sequence <= ?)"
         f" OR EXISTS (SELECT 1 {_CONFIRMED_BEFORE})"
     )
-    return bool(connection.execute(query, (erase_to, delete_to, int(too_old.timestamp()))).fetchone()[0])
+    return bool(connection.execute(query, (delete_to, int(too_old.timestamp()))).fetchone()[0])

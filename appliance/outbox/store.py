@@ -7,9 +7,10 @@ disagree. When ``append`` returns, the event is on the disk; before that nothing
 import json
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from appliance.errors import NotEnrolled, OutboxUnavailable, StoreError
@@ -240,9 +241,11 @@ class Outbox:
         with database.translated():
             return standing.receipt_of(self._db, row)
 
-    def sweep(self, now: datetime, content_days: int, row_days: int) -> int:
+    def sweep(
+        self, now: datetime, content_days: int, row_days: int, by_type: Mapping[str, int] = MappingProxyType({})
+    ) -> int:
         """Erase the next rows whose time is over; see ``retention.sweep``. Raises StoreError."""
-        return retention.sweep(self._db, now, content_days, row_days)
+        return retention.sweep(self._db, now, content_days, row_days, by_type)
 
     def forget_damage(self, now: datetime, days: int) -> None:
         """Delete what was set aside long enough; see ``retention.forget_damage``. Raises StoreError."""

@@ -105,6 +105,11 @@ class ServiceSource:
         """Return the service by which officers vouch; None where the agency has none."""
         return self._catalogue.profiles.get(VOUCHING)
 
+    def retention(self) -> dict[str, int]:
+        """Return how many days the content of each service's events stays after its receipt, by event type."""
+        profiles = self._catalogue.profiles.values()
+        return {one.event_type: one.retention.station_after_receipt_days for one in profiles}
+
     def is_outdated(self) -> bool:
         """Say whether something came since the last look. Raises StoreError."""
         return self._held() != self._opened

@@ -174,7 +174,7 @@ class Station:
     def _new_sweep(self) -> Sweep:
         parts = self._parts
         days = parts.services.active.retention.station_after_receipt_days
-        return Sweep(parts.outbox, parts.world.clock, days, parts.max_age_days)
+        return Sweep(parts.outbox, parts.world.clock, days, parts.max_age_days, parts.services.retention())
 
     def _take_up_service(self) -> None:
         """Serve by the newest profile from the next person on. Raises StoreError."""

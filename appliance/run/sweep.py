@@ -4,6 +4,7 @@ Only a clock that is sure says how old a receipt is: on any other, everything st
 """
 
 import logging
+from collections.abc import Mapping
 
 from appliance.errors import OutboxDamaged
 from appliance.outbox.check import suspect
@@ -23,11 +24,14 @@ class Sweep:
         outbox: what is swept.
         clock: how late it is.
         content_days: how long an event keeps its content after its receipt.
+        by_type: event type -> the same for its own service, which may be another one than serves now.
         row_days: how long its row stays; 0 for ever.
     """
 
-    def __init__(self, outbox: Outbox, clock: Clock, content_days: int, row_days: int) -> None:
-        self._outbox, self._clock = outbox, clock
+    def __init__(
+        self, outbox: Outbox, clock: Clock, content_days: int, row_days: int, by_type: Mapping[str, int]
+    ) -> None:
+        self._outbox, self._clock, self._by_type = outbox, clock, by_type
         self._content_days, self._row_days = content_days, row_days or 36_500
         self._suspect = suspect(outbox.path.parent)
         self._next_s = clock.now().monotonic_s + FIRST_S
@@ -46,7 +50,7 @@ class Sweep:
             raise OutboxDamaged("the link met damage in the state database")
         if not now.is_sure:
             return 0
-        changed = self._outbox.sweep(now.time, self._content_days, self._row_days)
+        changed = self._outbox.sweep(now.time, self._content_days, self._row_days, self._by_type)
         if changed:
             _log.info("retention: %d rows", changed)
         else:

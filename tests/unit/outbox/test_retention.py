@@ -218,6 +218,22 @@ def test_a_receipt_for_another_chain_proves_nothing(station: Kept) -> None:
     assert len(problems) == 1
 
 
+def test_each_event_stays_as_long_as_its_own_service_says(station: Kept) -> None:
+    station.change("UPDATE event SET type = 'police.lost_document.v1' WHERE sequence IN (2, 4)")
+    station.change("UPDATE event SET type = 'moph.visit_open.v1' WHERE sequence = 3")
+    station.receive(5)
+    days = {"police.lost_document.v1": 30, "moph.visit_open.v1": 1}
+    for after, erased in ((1, [3]), (7, [1, 3, 5]), (29, [1, 3, 5]), (30, [1, 2, 3, 4, 5])):
+        station.outbox.sweep(COMMITTED + timedelta(days=after), 7, LONG, days)
+        assert station.erased() == erased
+
+
+def test_no_event_stays_longer_than_its_row(station: Kept) -> None:
+    station.receive(5)
+    station.outbox.sweep(COMMITTED + timedelta(days=3), 7, 3, {"school.attendance.v1": 300})
+    assert station.held() == [5]
+
+
 OLD = "01M83BXH2R7R0A5EVXPK4651AQ"
 
 

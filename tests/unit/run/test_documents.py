@@ -55,6 +55,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     stage.outbox.close()
 
 
+def test_each_service_says_how_long_its_events_stay(desk: Desk) -> None:
+    days = desk.source().retention()
+    assert (days["school.attendance.v1"], days["moph.visit_open.v1"]) == (7, 1)
+    assert set(days) == {profile.event_type for profile in shipped()}
+
+
 def test_without_a_document_the_shipped_profile_serves(desk: Desk) -> None:
     source = desk.source()
     assert source.active == ATTENDANCE

@@ -29,14 +29,14 @@ def station(tmp_path: Path, clock: SimulatedClock) -> Kept:
 
 
 def test_a_station_that_starts_serves_first(station: Kept, clock: SimulatedClock) -> None:
-    sweep = Sweep(station.outbox, clock, 0, 0)
+    sweep = Sweep(station.outbox, clock, 0, 0, {})
     assert sweep.turn() == 0
     clock.shift += timedelta(seconds=subject.FIRST_S)
     assert sweep.turn() == 3
 
 
 def test_it_waits_for_the_retention_and_looks_once_a_minute(station: Kept, clock: SimulatedClock) -> None:
-    sweep = Sweep(station.outbox, clock, 7, 30)
+    sweep = Sweep(station.outbox, clock, 7, 30, {})
     clock.shift += timedelta(days=6)
     assert sweep.turn() == 0
     station.receive(5, at=clock.now().time - timedelta(days=8))
@@ -46,7 +46,7 @@ def test_it_waits_for_the_retention_and_looks_once_a_minute(station: Kept, clock
 
 
 def test_an_unsure_clock_erases_nothing(station: Kept, clock: SimulatedClock) -> None:
-    sweep = Sweep(station.outbox, clock, 0, 0)
+    sweep = Sweep(station.outbox, clock, 0, 0, {})
     clock.quality = "unsure"
     clock.shift += timedelta(days=100)
     assert sweep.turn() == 0
@@ -55,7 +55,7 @@ def test_an_unsure_clock_erases_nothing(station: Kept, clock: SimulatedClock) ->
 
 
 def test_rows_stay_for_ever_where_no_age_is_set(station: Kept, clock: SimulatedClock) -> None:
-    sweep = Sweep(station.outbox, clock, 7, 0)
+    sweep = Sweep(station.outbox, clock, 7, 0, {})
     clock.shift += timedelta(days=3650)
     assert sweep.turn() == 3
     assert station.held() == [1, 2, 3, 4, 5]
