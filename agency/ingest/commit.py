@@ -10,12 +10,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
-from agency.clock import now_text, thai_day
+from agency.clock import now_text
 from agency.ingest.receipts import Address
+from agency.ingest.rows import event_row, fork_row, quarantined_row
 from agency.ingest.verification import REVOKED, Finding
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey, Link
@@ -27,6 +27,8 @@ from appliance.events.chain import Position, jws_hash
 from appliance.events.sign import mirrored
 
 _log = logging.getLogger(__name__)
+
+_PIECE = 1000  # positions that are read at once where a mark moves
 
 BROKEN = "chain.broken.v1"
 
@@ -56,10 +58,11 @@ class Advance(NamedTuple):
 
 @dataclass
 class _Account:
-    """One chain: what is held above its mark, and at and beside the places that the batch asks for."""
+    """One chain: what is held at and beside the places that the batch asks for, and up to ``read_to`` from its mark."""
 
     chain: Chain
     held: dict[int, Link]
+    read_to: int = 0
 
 
 class Ledger:
@@ -101,11 +104,10 @@ class Ledger:
         chain = chains.find_chain(self._connection, key)
         if chain is None:
             return
-        held = chains.links_from(self._connection, key, chain.high_water)
+        held: dict[int, Link] = {}
         for first, last in _stretches(sequences):
-            if first <= chain.high_water:
-                held.update(chains.links_between(self._connection, key, first - 1, last + 1))
-        self._accounts[key] = _Account(chain, held)
+            held.update(chains.links_between(self._connection, key, first - 1, last + 1))
+        self._accounts[key] = _Account(chain, held, chain.high_water)
 
     def enter(self, finding: Finding) -> Committed:
         """Put one event where it belongs."""
@@ -128,19 +130,35 @@ class Ledger:
         account = self._accounts[key]
         mark = account.chain.high_water
         top = Link(mark, account.chain.hash, "")
-        while link := _next(account, top) or self._beyond_an_excuse(account, top):
+        while (link := self._next(account, top) or self._beyond_an_excuse(account, top)) is not None:
             top = link
         if top.sequence > mark:
             self._moved[key] = top
-        return Advance(top.sequence - mark, any(sequence > top.sequence for sequence in account.held))
+        return Advance(top.sequence - mark, self._first_above(account, top) is not None)
+
+    def _next(self, account: _Account, top: Link) -> Link | None:
+        """Return the position after ``top`` where it is held and links; what is held is read a piece at a time."""
+        place = top.sequence + 1
+        if place not in account.held and account.read_to < place:
+            account.read_to = place + _PIECE
+            stored = chains.links_between(self._connection, account.chain.key, place, account.read_to)
+            account.held = stored | account.held
+        link = account.held.get(place)
+        return link if link is not None and link.previous == top.hash else None
 
     def _beyond_an_excuse(self, account: _Account, top: Link) -> Link | None:
         """Return the first position that is held beyond a gap that is given up, where all of the gap is."""
-        above = [sequence for sequence in account.held if sequence > top.sequence]
-        if not above or min(above) == top.sequence + 1:
+        above = self._first_above(account, top)
+        if above is None or above.sequence == top.sequence + 1:
             return None
         given_up = passed_over(excuses(self._connection, account.chain.key), top.sequence + 1)
-        return account.held[min(above)] if given_up >= min(above) - 1 else None
+        return above if given_up >= above.sequence - 1 else None
+
+    def _first_above(self, account: _Account, top: Link) -> Link | None:
+        """Return the first position that is held above ``top``, whether it links or not."""
+        stored = chains.links_after(self._connection, account.chain.key, top.sequence, 1)
+        new = (link for link in account.held.values() if link.sequence > top.sequence)
+        return min((*stored, *new), key=lambda link: link.sequence, default=None)
 
     def write(self) -> None:
         """Write the new events and the marks that moved."""
@@ -166,11 +184,11 @@ class Ledger:
         if not _links(account, finding, position) or self._follows_a_fork(account, position):
             return self._fork(finding, position, "unlinked")
         if finding.code is None:
-            row = _row(finding, position, self._now)
+            row = event_row(finding, position, self._now)
             self._note_what_is_lost(finding)
             self._new.append(row)
         else:
-            chains.put_quarantined(self._connection, _quarantined(finding, position, finding.code))
+            chains.put_quarantined(self._connection, quarantined_row(finding, position, finding.code))
         account.held[position.sequence] = Link(position.sequence, finding.hash, position.previous)  # not sooner
         return Outcome.NEW if finding.code is None else Outcome.QUARANTINED
 
@@ -195,14 +213,14 @@ class Ledger:
     def _set_aside(self, finding: Finding, code: str) -> Outcome:
         if chains.is_apart(self._connection, finding.hash):
             return Outcome.DUPLICATE
-        chains.put_quarantined(self._connection, _quarantined(finding, None, code))
+        chains.put_quarantined(self._connection, quarantined_row(finding, None, code))
         return Outcome.QUARANTINED
 
     def _fork(self, finding: Finding, position: Position, reason: str) -> Outcome:
         if chains.is_apart(self._connection, finding.hash):
             return Outcome.DUPLICATE
         flag_station(self._connection, finding.station, "fork" if reason == "other_hash" else reason)
-        chains.put_fork(self._connection, _forked(finding, position, reason))
+        chains.put_fork(self._connection, fork_row(finding, position, reason))
         return Outcome.FORK
 
 
@@ -215,11 +233,6 @@ def _is_same(held: Link, finding: Finding) -> bool:
     except VerificationError:  # the line after it vouched for it: its own signature can be anything
         return False
     return mirror is not None and jws_hash(mirror) == held.hash
-
-
-def _next(account: _Account, top: Link) -> Link | None:
-    link = account.held.get(top.sequence + 1)
-    return link if link is not None and link.previous == top.hash else None
 
 
 def _stretches(sequences: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -241,49 +254,3 @@ def _links(account: _Account, finding: Finding, position: Position) -> bool:
     before, after = account.held.get(position.sequence - 1), account.held.get(position.sequence + 1)
     expected = account.chain.kid if position.sequence == 1 else before.hash if before else position.previous
     return position.previous == expected and (after is None or after.previous == finding.hash)
-
-
-def _row(finding: Finding, position: Position, now: str) -> chains.Event:
-    event, data = finding.event, finding.event["data"]
-    return chains.Event(
-        chain=position.chain,
-        kid=finding.kid,
-        sequence=position.sequence,
-        hash=finding.hash,
-        previous=position.previous,
-        station=finding.station,
-        type=event["type"],
-        time=event["time"],
-        day=thai_day(datetime.fromisoformat(event["time"])),
-        level=data.get("level"),
-        verdict=data.get("verdict"),
-        received_at=now,
-        jws=finding.jws,
-    )
-
-
-def _quarantined(finding: Finding, position: Position | None, code: str) -> chains.Quarantined:
-    return chains.Quarantined(
-        hash=finding.hash,
-        station=finding.station,
-        kid=finding.kid,
-        chain=position.chain if position else None,
-        sequence=position.sequence if position else None,
-        previous=position.previous if position else None,
-        code=code,
-        received_at=now_text(),
-        jws=finding.jws,
-    )
-
-
-def _forked(finding: Finding, position: Position, reason: str) -> chains.Fork:
-    return chains.Fork(
-        hash=finding.hash,
-        station=finding.station,
-        kid=finding.kid,
-        chain=position.chain,
-        sequence=position.sequence,
-        reason=reason,
-        received_at=now_text(),
-        jws=finding.jws,
-    )

@@ -20,6 +20,7 @@ from agency.store.gaps import excuses, passed_over
 from appliance.events.receipt import Receipt
 
 _MAX_LISTED = 100
+_MOST_LOOKED_AT = 10_000  # what lies above is asked for when these are filled: a receipt costs the same over any gap
 _LEAST_WINDOW, _MOST_WINDOW = 100, 1000
 
 
@@ -108,7 +109,7 @@ def gaps(connection: Connection, chain: chains.Chain) -> Iterator[list[int]]:
     """Yield the first ranges that are missing below the highest position held, and not given up."""
     top, found = chain.high_water, 0
     given_up = excuses(connection, chain.key)
-    for link in chains.links_after(connection, chain.key, top):
+    for link in chains.links_after(connection, chain.key, top, _MOST_LOOKED_AT):
         first = passed_over(given_up, top + 1) + 1
         if link.sequence > first:
             yield [first, link.sequence - 1]

@@ -12,10 +12,9 @@ from agency.ingest.bundle import KeyRing
 from agency.ingest.commit import BROKEN
 from agency.reports.excuses import believed
 from agency.reports.problems import Problem
-from agency.store import chains
 from agency.store.chains import Chain, ChainKey
 from agency.store.database import Connection
-from agency.store.gaps import first_event, passed_over
+from agency.store.gaps import first_event, highest, passed_over
 from appliance.errors import VerificationError
 
 
@@ -50,7 +49,7 @@ def _unfulfilled(connection: Connection, chain: Chain, told: dict[str, Any] | No
     if told is None or not told.get("chain") or not told.get("sequence"):
         return
     former, last = ChainKey(told["chain"], chain.kid), int(told["sequence"])
-    top = chains.highest(connection, former)
+    top = highest(connection, former)
     if passed_over(believed(connection, former, ring), top + 1) < last and top < last:
         words = f"{top + 1} to {last} are not held: {chain.id}/1 says that they were signed"
         yield Problem("missing", chain.station, f"{former.id}/{last}", words)

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Table,
     Update,
     bindparam,
-    func,
     insert,
     select,
     union_all,
@@ -26,8 +25,6 @@ from sqlalchemy import (
 
 from agency.store.database import Connection
 from agency.store.tables import chain, event, fork, quarantine
-
-_LAST = 9_999_999_999  # ten digits, as an event writes it
 
 
 class ChainKey(NamedTuple):
@@ -203,6 +200,21 @@ def _links_query() -> CompoundSelect[Any]:
     )
 
 
+@cache
+def _after_query() -> Select[Any]:
+    above, most = bindparam("above", type_=BigInteger), bindparam("most", type_=BigInteger)
+    own = ChainKey(bindparam("of_chain"), bindparam("of_key"))  # type: ignore[arg-type]
+    held = union_all(
+        *(
+            select(
+                _positions(table, own).where(table.c.sequence > above).order_by(table.c.sequence).limit(most).subquery()
+            )
+            for table in (event, quarantine)
+        )
+    ).subquery()
+    return select(held).order_by(held.c.sequence).limit(most)
+
+
 def put_events(connection: Connection, new: Sequence[Event]) -> None:
     """Add events at free positions."""
     if new:
@@ -235,20 +247,13 @@ def links_between(connection: Connection, key: ChainKey, first: int, last: int) 
     return _links(connection, {**_named(key), "first": first, "last": last})
 
 
-def links_from(connection: Connection, key: ChainKey, first: int) -> dict[int, Link]:
-    """Return what is held at position ``first`` and above, by sequence number."""
-    return links_between(connection, key, first, _LAST)
-
-
 def _links(connection: Connection, place: dict[str, Any]) -> dict[int, Link]:
     return {row.sequence: Link(*row) for row in connection.execute(_links_query(), place)}
 
 
-def links_after(connection: Connection, key: ChainKey, sequence: int) -> Iterator[Link]:
-    """Yield the held positions above ``sequence`` in order."""
-    above = [_positions(table, key).where(table.c.sequence > sequence) for table in (event, quarantine)]
-    held = union_all(*above).subquery()
-    for row in connection.execute(select(held).order_by(held.c.sequence)):
+def links_after(connection: Connection, key: ChainKey, sequence: int, limit: int) -> Iterator[Link]:
+    """Yield the first ``limit`` held positions above ``sequence`` in order."""
+    for row in connection.execute(_after_query(), {**_named(key), "above": sequence, "most": limit}):
         yield Link(*row)
 
 
@@ -277,12 +282,6 @@ def list_forks(connection: Connection, station: str | None = None) -> list[Fork]
     if station is not None:
         query = query.where(fork.c.station == station)
     return [Fork(*row) for row in connection.execute(query)]
-
-
-def highest(connection: Connection, key: ChainKey) -> int:
-    """Return the highest position that is held of a chain, 0 for none."""
-    tops = [select(func.max(table.c.sequence)).where(_within(table, key)) for table in (event, quarantine)]
-    return max(connection.execute(query).scalar() or 0 for query in tops)
 
 
 def chain_rows(connection: Connection, key: ChainKey) -> Iterator[Event | Quarantined]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from agency.store.chains import ChainKey
 from agency.store.database import Connection
-from agency.store.tables import event, excused
+from agency.store.tables import event, excused, quarantine
 
 OPERATOR = "operator"
 
@@ -51,6 +51,15 @@ def excuses(connection: Connection, key: ChainKey) -> list[Excuse]:
 def declaring_event(connection: Connection, hash_: str) -> str | None:
     """Return the signed text of the event with this hash, where it is held."""
     return connection.execute(select(event.c.jws).where(event.c.hash == hash_).limit(1)).scalar()
+
+
+def highest(connection: Connection, key: ChainKey) -> int:
+    """Return the highest position that is held of a chain, 0 for none."""
+    tops = [
+        select(func.max(table.c.sequence)).where((table.c.chain == key.id) & (table.c.kid == key.kid))
+        for table in (event, quarantine)
+    ]
+    return max(connection.execute(query).scalar() or 0 for query in tops)
 
 
 def first_event(connection: Connection, key: ChainKey) -> str | None:

@@ -50,5 +50,5 @@ def test_a_clone_is_flagged_and_the_first_station_loses_nothing(box: Box) -> Non
     shown = site.desk.run("station", "show", ID, "--json").json()
     assert (shown["flag"], len(shown["forks"]), shown["through"]) == ("fork", 3, 9)
     audited = site.desk.run("audit", "--json").json()["problems"]
-    assert [(problem["code"], problem["station"]) for problem in audited] == [("fork", ID)] * 3
+    assert [(problem["code"], problem["station"]) for problem in audited] == [("flag", ID), *[("fork", ID)] * 3]
     assert {row.jws for row in site.rows()} == set(ours)

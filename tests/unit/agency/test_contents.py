@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agency.ingest import commit
 from agency.ingest.batch import Bundle, take
+from agency.ingest.rows import event_row
 from agency.reports.audit import Audit
 from appliance.events.chain import Position
 from appliance.events.cloud_event import seal_context
@@ -203,14 +203,13 @@ def test_a_tail_that_a_new_chain_names_and_nobody_sent_is_told(office: Office) -
 def test_an_event_that_trips_the_ledger_costs_its_neighbours_nothing(
     office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    row = commit._row
 
     def trip(finding: Any, position: Position, now: str) -> Any:
         if position.sequence == 3:
             raise OverflowError("a secret")
-        return row(finding, position, now)
+        return event_row(finding, position, now)
 
-    monkeypatch.setattr(commit, "_row", trip)
+    monkeypatch.setattr("agency.ingest.commit.event_row", trip)
     tally = office.take(*visits(office.station, 5))
     assert tally.outcomes == {("bkk-001", "new"): 5, ("bkk-001", "quarantined"): 1}
     assert found(office) == [("quarantine", "3")]

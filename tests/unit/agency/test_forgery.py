@@ -12,6 +12,7 @@ from agency.store import chains
 from agency.store.database import Database
 from agency.store.epoch import Reach
 from agency.store.stations import find_station
+from agency.store.tables import SCHEMA_VERSION
 from appliance.events.receipt import Receipt
 from appliance.events.sign import KeySet, Signer
 from tests.unit.agency.conftest import Office
@@ -126,7 +127,7 @@ def test_a_store_of_before_receipts_were_kept_gains_the_table(bench: Bench) -> N
     bench.office.database.close()
     edit(bench.office, "DROP TABLE receipt", "UPDATE meta SET value='1' WHERE key='schema'")
     with Database.open(bench.office.desk.home.database) as database:
-        assert database.meta()["schema"] == "2"
+        assert database.meta()["schema"] == SCHEMA_VERSION
     assert found(bench.office) == []
     bench.run(event(bench.office.station.visit(Pupil.make(3))))
     assert found(bench.office) == []

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from agency.ingest import commit, receipts
 from agency.ingest.receipts import Address, compose
+from agency.store import chains
 from agency.store.chains import ChainKey
 from agency.store.gaps import Excuse, passed_over, put_excuses
 from agency.store.stations import find_station
@@ -166,3 +168,46 @@ def test_a_chain_cannot_excuse_its_own_gaps(office: Office) -> None:
     data = {"clock": CLOCK, "broken": own}
     office.take(station._append(envelope(station.origin, station.next, "chain.broken.v1", MORNING, data)))
     assert (receipt(office, old).through, receipt(office, old).missing) == (3, [[4, 6]])
+
+
+def test_a_gap_costs_the_same_however_much_is_held_above_it(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever leaves a gap open and sends on must not have every batch read all of it again."""
+    station, old = office.station, office.station.chain
+    lines = visits(station, 60)
+    office.take(*lines[:2])
+    for at in range(5, 55, 10):
+        office.take(*lines[at : at + 10])
+    read: list[int] = []
+    between, after = chains.links_between, chains.links_after
+
+    def counted(*arguments: Any) -> Any:
+        found = between(*arguments)
+        read.append(len(found))
+        return found
+
+    def counted_after(*arguments: Any) -> Any:
+        found = list(after(*arguments))
+        read.append(len(found))
+        return iter(found)
+
+    monkeypatch.setattr(commit, "_PIECE", 4)
+    monkeypatch.setattr(chains, "links_between", counted)
+    monkeypatch.setattr(chains, "links_after", counted_after)
+    office.take(*lines[55:])
+    assert sum(read) < 10
+    assert receipt(office, old).missing == [[3, 5]]
+    office.take(*lines[2:5])
+    assert (receipt(office, old).through, receipt(office, old).missing) == (61, [])
+
+
+def test_gaps_far_above_are_asked_for_when_the_ones_below_are_filled(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station, old = office.station, office.station.chain
+    lines = visits(station, 30)
+    monkeypatch.setattr(receipts, "_MOST_LOOKED_AT", 5)
+    office.take(*lines[:2], *lines[3:9])
+    office.take(*lines[20:])
+    assert receipt(office, old).missing == [[3, 3]]
+    office.take(lines[2])
+    assert receipt(office, old).missing == [[10, 20]]
