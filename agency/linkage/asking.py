@@ -65,7 +65,11 @@ def allowed(query: Query, profiles: Mapping[str, Profile], now: datetime) -> Pro
         raise VerificationError("the service is not known here")
     if profile.online is None or profile.online.question.value != query.question:
         raise VerificationError("the service does not ask that")
-    if abs(now - datetime.fromisoformat(query.asked_at)) > MAX_AGE:
+    try:
+        age = abs(now - datetime.fromisoformat(query.asked_at))
+    except (ValueError, OverflowError):
+        raise VerificationError("the query bears no time") from None
+    if age > MAX_AGE:
         raise Stale("the query is old, or the station's clock is wrong")
     return profile
 
@@ -86,7 +90,8 @@ def asked_of(query: Query, profile: Profile, private_keys: Mapping[str, Jwk]) ->
         raise VerificationError("sealed to none of our query keys")
     about: dict[str, Any] = query.about(key)
     read = {*profile.card.read, *(profile.second.read if profile.second else ())}
-    if not set(about) <= read or not citizen_number.is_valid(str(about.get("citizen_id"))):
+    number = about.get("citizen_id")
+    if not set(about) <= read or not isinstance(number, str) or not citizen_number.is_valid(number):
         raise VerificationError("the seal holds what the service does not read, or no citizen number")
     return Asked(query.id, query.station, query.question, profile.id, query.choice, about)
 

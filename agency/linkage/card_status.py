@@ -59,7 +59,7 @@ class CardStatus:
 
 def code_in(body: bytes) -> str | None:
     """Return the code in an answer of the service; None where there is no single one, or an error is told."""
-    if b"<!" in body.partition(b"?>")[2] or b"<!" in body[:1024]:  # no document type, so no entities
+    if b"<!" in body or b"\x00" in body:  # no document type, so no entities; nor one in UTF-16
         return None
     try:
         envelope = ElementTree.fromstring(body)  # noqa: S314 - without a document type there is nothing to expand

@@ -26,7 +26,7 @@ from agency.linkage.source import NotConnected, Outcome, Said, Source
 from agency.store.database import Database
 from agency.store.questions import Question, begin, finish
 from agency.store.stations import event_keys
-from appliance.errors import DeliveryError, VerificationError
+from appliance.errors import ConfigError, DeliveryError, StoreError, VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.query import MAX_QUERY_BYTES, Answer, Query
 from appliance.events.sign import Jwk, Signer
@@ -36,6 +36,7 @@ LARGEST_MESSAGE = MAX_QUERY_BYTES + 512
 THREADS = 16
 _MOST_IN_HAND, _MOST_OF_A_STATION = 256, 4
 _POLL_S = 0.5
+_ENDS_THE_WORKER = (StoreError, ConfigError, OSError)
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +107,8 @@ class Worker:
             DeliveryError: the MQTT client is dead.
             ConfigError: a key cannot be used.
         """
-        with ThreadPoolExecutor(THREADS, "ask") as pool:
+        pool = ThreadPoolExecutor(THREADS, "ask")
+        try:
             while not stop.is_set():
                 self._client.check()
                 if self._failed:
@@ -114,6 +116,8 @@ class Worker:
                 message = self._client.next_message(_POLL_S)
                 if message is not None:
                     self._receive(message, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)  # of what only waits, nobody was asked
 
     def _receive(self, message: Message, pool: ThreadPoolExecutor) -> None:
         station = station_of(message.topic, self._agency, "query")
@@ -127,6 +131,11 @@ class Worker:
             task, stale = self._judge(message.payload, station)
         except VerificationError as error:
             _log.warning("station %s: dropped a query: %s", station, error)
+            return
+        except _ENDS_THE_WORKER:
+            raise
+        except Exception as error:  # noqa: BLE001 - what trips us must not stop the others
+            _log.error("station %s: dropped a query: %s", station, type(error).__name__)
             return
         if not self._take_in_hand(task.query):
             return
@@ -164,8 +173,10 @@ class Worker:
                 self._client.publish(topic(self._agency, query.station, "answer"), answer)
         except VerificationError as error:
             _log.warning("station %s: dropped query %s: %s", query.station, query.id, error)
-        except BaseException as error:  # noqa: BLE001 - told by the main thread, which ends the worker
-            self._failed.append(error)
+        except _ENDS_THE_WORKER as error:
+            self._failed.append(error)  # raised by the main thread
+        except Exception as error:  # noqa: BLE001 - what trips us must not stop the others
+            _log.error("station %s: dropped query %s: %s", query.station, query.id, type(error).__name__)
         finally:
             with self._changed:
                 self._in_hand.pop(query.id, None)

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain as one_after_the_other
 from typing import Any
 
 from agency.clock import thai_day
 from agency.ingest.bundle import KeyRing, position_of
 from agency.reports.contents import Contents
 from agency.reports.excuses import believed
-from agency.reports.problems import Problem
+from agency.reports.problems import Problem, guarded
 from agency.reports.receipts import audit_receipts
 from agency.reports.registers import audit_keys, audit_rosters
 from agency.reports.successions import audit_successions
@@ -86,19 +87,22 @@ def audit(
     for chain in sorted(owned, key=lambda chain: chain.station):
         result.counts["chains"] += 1
         contents.begin(chain)
-        result.problems.extend(_audit_chain(connection, chain, ring, contents, result.counts, progress))
-        result.problems.extend(contents.end(chain))
-    result.problems.extend(audit_successions(connection, owned, ring))
+        found = one_after_the_other(
+            _audit_chain(connection, chain, ring, contents, result.counts, progress), contents.end(chain)
+        )
+        result.problems.extend(guarded(found, chain.station, chain.id))
+    result.problems.extend(guarded(audit_successions(connection, owned, ring), "", "chains"))
     public = KeySet(agency_keys)
-    result.problems.extend(audit_receipts(connection, owned, public, result.counts))
+    result.problems.extend(guarded(audit_receipts(connection, owned, public, result.counts), "", "receipts"))
     seen = witnesses.reach
     if seen is not None and seen > reach(connection):
         result.problems.append(Problem("restored", "", f"epoch {seen.epoch}", "receipts have left of a newer store"))
     if witnesses.keys is not None:
-        result.problems.extend(audit_keys(connection, witnesses.keys))
-    result.problems.extend(audit_rosters(connection, contents.keys, public, result.counts, progress))
+        result.problems.extend(guarded(audit_keys(connection, witnesses.keys), "", "keys"))
+    rosters = audit_rosters(connection, contents.keys, public, result.counts, progress)
+    result.problems.extend(guarded(rosters, "", "rosters"))
     result.problems.extend(_audit_apart(connection, result.counts))
-    result.problems.extend(_audit_documents(connection, public, result.counts))
+    result.problems.extend(guarded(_audit_documents(connection, public, result.counts), "", "documents"))
     return result
 
 
@@ -131,7 +135,7 @@ def _audit_chain(
         place = f"{chain.id}/{row.sequence}"
         counts["events" if isinstance(row, Event) else "positions_quarantined"] += 1
         progress(counts["events"])
-        yield from _row_problems(row, chain, ring, contents, counts)
+        yield from guarded(_row_problems(row, chain, ring, contents, counts), chain.station, place)
         if row.sequence != sequence + 1:
             yield _gap(chain, given_up, sequence + 1, (row.sequence or 0) - 1)
         elif row.previous != hash_:

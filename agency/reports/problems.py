@@ -1,6 +1,9 @@
 """What an audit finds."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+_UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -20,3 +23,13 @@ class Problem:
     station: str
     place: str
     text: str
+
+
+def guarded(found: Iterable[Problem], station: str, place: str) -> Iterator[Problem]:
+    """Yield what is found; a row that nobody of ours can have written ends it as a finding, not as a fault of ours."""
+    try:
+        yield from found
+    except _UNREADABLE as error:
+        yield Problem(
+            "edited", station, place, f"holds what cannot be read ({type(error).__name__}); the rest is unseen"
+        )

@@ -64,13 +64,13 @@ def _members(
         indices.append(index)
         counts["members"] += 1
         progress(counts["members"])
-        recipients = sealed.get("recipients", [])
+        recipients = sealed.get("recipients", []) if isinstance(sealed, dict) else []
         if recipients and not any(one.get("header", {}).get("kid") in keys for one in recipients):
             counts["seals_not_opened"] += 1
             continue
         try:
             open_member(sealed, member_context(roster.set, roster.version, index), keys)
-        except VerificationError as error:
+        except (VerificationError, AttributeError, TypeError) as error:
             yield f"number {index}: {error}"
-    yield from (f"number {index} is away" for index in sorted({*range(roster.people)} - {*indices}))
-    yield from (f"number {index} is one too many" for index in indices if index >= roster.people)
+    if indices != list(range(len(indices))) or len(indices) != roster.people:
+        yield f"{len(indices)} are held, {roster.people} were imported"

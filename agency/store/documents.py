@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select
 
-from agency.store.database import Connection, held_json
+from agency.store.database import Connection, DatabaseError, held_json
 from agency.store.tables import document
 
 
@@ -47,6 +47,13 @@ def put_document(connection: Connection, new: StoredDocument) -> None:
     connection.execute(insert(document).values(**{**vars(new), "audience": json.dumps(new.audience)}))
 
 
+def _audience(text: str) -> tuple[str, ...]:
+    held = held_json(text, "a document's audience")
+    if not isinstance(held, list):
+        raise DatabaseError("the database holds a document's audience that was altered: put an earlier copy of it back")
+    return tuple(held)
+
+
 def list_documents(connection: Connection) -> list[StoredDocument]:
     """Return all documents, by kind and version."""
     rows = connection.execute(select(document).order_by(document.c.kind, document.c.version))
@@ -57,7 +64,7 @@ def list_documents(connection: Connection) -> list[StoredDocument]:
             r.roster,
             r.issued_at,
             r.expires_at,
-            tuple(held_json(r.audience, "a document's audience")),
+            _audience(r.audience),
             r.jws,
         )
         for r in rows

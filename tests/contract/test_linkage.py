@@ -214,6 +214,8 @@ def test_a_worker_that_is_killed_while_it_asks_answers_what_comes_again(line: Li
         lambda line: line.send(line.query(about={})),
         lambda line: line.send(replace(line.query(), nonce="A" * 43)),
         lambda line: line.send(line.query(), retain=True),
+        lambda line: line.send(replace(line.query(), asked_at="2026-13-45T99:99:99.000+99:99")),
+        lambda line: line.send(line.query(about={"citizen_id": int(NORMAL)})),
         lambda line: line.device.publish(topic(AGENCY, "bkk-001", "query"), "x" * 9000),
         lambda line: line.device.publish(topic(AGENCY, "bkk-001", "query"), b"\xff\xfe"),
         lambda line: line.device.publish(
@@ -292,6 +294,18 @@ def test_a_citizen_is_in_no_log_no_table_and_no_answer(line: Line) -> None:
     content = b"".join(path.read_bytes() for path in files) + b"".join(text for _, text in line.device.received)
     for trace in (*traces(NORMAL), *traces(CARD["chip_number"])):
         assert trace not in content
+
+
+def test_a_stop_while_questions_are_out_is_soon_over_and_what_was_asked_is_answered(line: Line) -> None:
+    line.simulator.fault = "slow"
+    for _ in range(4):
+        line.send(line.query())
+    wait_until(lambda: line.simulator.asked)
+    begun_s = time.monotonic()
+    assert line.worker.end() == 0
+    assert time.monotonic() - begun_s < 8
+    asked = len(line.simulator.asked)
+    assert [one.outcome for one in line.questions()] == ["normal"] * asked
 
 
 def test_a_second_worker_for_the_same_agency_ends_at_once(line: Line) -> None:

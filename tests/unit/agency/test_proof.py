@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -229,6 +230,46 @@ def test_an_altered_row_is_told_in_one_line(held: Office, edit: str, command: tu
     ran = held.desk.run(*command)
     assert (ran.code, ran.err.count("\n")) == (7, 1)
     assert "put an earlier copy" in ran.err
+
+
+ODD = [
+    *(
+        f'UPDATE {table} SET "{column}" = {value}'  # noqa: S608
+        for table, columns in {
+            "event": ("received_at", "time", "sequence", "hash", "previous", "station", "kid", "jws", "day", "type"),
+            "chain": ("high_water", "hash", "station", "kid", "id"),
+            "event_key": ("jwk", "station", "approved_at", "revoked_at", "kid"),
+            "roster": ("people", "set", "as_of", "body", "imported_at"),
+            "roster_member": ("sealed", "member_index"),
+            "document": ("audience", "expires_at", "roster", "version", "kind", "jws", "issued_at"),
+            "station": ("id", "flag", "approved_at"),
+            "meta": ("value",),
+        }.items()
+        for column in columns
+        for value in ("'abc'", "''", "'[]'", "'{\"a\": [1]}'", "x'ff00fe'", "-1", "1e300")
+    ),
+    "INSERT INTO event SELECT chain, kid, 7, hash, previous, station, type, time, day, level, verdict, received_at,"
+    " (SELECT jws FROM receipt) FROM event WHERE sequence = 6",
+]
+
+
+@pytest.mark.parametrize("commands", [("audit",), ("station", "list"), ("events", "list"), ("events", "export")])
+def test_no_row_that_somebody_wrote_ends_in_an_internal_error(held: Office, commands: tuple[str, ...]) -> None:
+    held.desk.import_roster([Pupil.make(1)], held.folder)
+    keep_document(held)
+    path, copy = held.desk.home.database, held.folder / "copy"
+    held.database.close()
+    shutil.copy(path, copy)
+    for statement in ODD:
+        for end in ("-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+        shutil.copy(copy, held.folder / "next")
+        (held.folder / "next").replace(path)
+        with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.IntegrityError), connection:
+            connection.execute(statement)
+        ran = held.desk.run(*commands)
+        assert ran.code in (0, 1, 7, 78), (statement, ran)
+        assert "internal error" not in ran.err, (statement, ran)
 
 
 def test_receipts_that_are_gone_are_missed(held: Office, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,14 @@ def test_what_is_no_answer_has_no_code(body: bytes) -> None:
     assert code_in(body) is None
 
 
+def test_no_encoding_and_no_depth_lets_anything_by() -> None:
+    with_entities = f'<!DOCTYPE x [<!ENTITY a "0">]>{WHOLE}'.replace(">0<", ">&a;<")
+    for encoding in ("utf-16", "utf-16-le", "utf-32", "utf-7"):
+        assert code_in(with_entities.encode(encoding)) is None
+    assert code_in(b"<a>" * 20_000) is None
+    assert code_in(b"<a>" * 8_000 + b"</a>" * 8_000) is None
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -1,0 +1,129 @@
+"""The worker without a broker: what trips it costs one query, and what ends it is said."""
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from agency.broker.client import Message
+from agency.broker.topics import topic
+from agency.linkage.asking import Meter
+from agency.linkage.source import Asked, Outcome, Said
+from agency.linkage.worker import Bureau, Worker
+from agency.store.database import DatabaseError
+from appliance.events.cloud_event import Origin
+from appliance.events.query import Answer, Query
+from appliance.events.seal import generate_sealing_key, public_sealing_key
+from appliance.events.sign import KeySet, Signer
+from appliance.services.loading import shipped
+from tests.unit.agency.conftest import Office
+from tests.unit.agency.fleet import AGENCY, citizen_number
+
+PROFILES = {profile.sha256: profile for profile in shipped()}
+PROFILE = next(profile for profile in shipped() if profile.id == "rd.tax_payment")
+
+
+@dataclass
+class Client:
+    """Gives out its messages, then stops the worker."""
+
+    messages: deque[Message] = field(default_factory=deque)
+    stop: threading.Event = field(default_factory=threading.Event)
+    published: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        pass
+
+    def next_message(self, seconds: float) -> Message | None:
+        if self.messages:
+            return self.messages.popleft()
+        self.stop.set()
+        return None
+
+    def publish(self, name: str, payload: str) -> int:
+        assert name == topic(AGENCY, "bkk-001", "answer")
+        self.published.append(payload)
+        return 1
+
+
+@dataclass
+class Desk:
+    """A worker with its keys, and a source that does as the test says."""
+
+    office: Office
+    act: Any = None
+    client: Client = field(default_factory=Client)
+    signer: Signer = field(default_factory=Signer.generate)
+    opening: dict[str, Any] = field(default_factory=generate_sealing_key)
+
+    def answer(self, asked: Asked) -> Said:
+        if isinstance(self.act, Exception):
+            raise self.act
+        return self.act or Said(Outcome.NORMAL, "records")
+
+    def ask(self, number: str) -> Query:
+        key = public_sealing_key(self.opening, "query")
+        names = {"id": PROFILE.id, "version": PROFILE.version, "sha256": PROFILE.sha256}
+        return Query.ask(
+            Origin(AGENCY, "bkk-001", "0.1.0"), names, "agency_record", choice=None, about={"citizen_id": number},
+            key=key, at=datetime.now(UTC), deadline_ms=4000,
+        )  # fmt: skip
+
+    def run(self, *queries: Query) -> list[Answer]:
+        for query in queries:
+            payload = query.sign(self.office.station.signer).encode()
+            self.client.messages.append(Message(topic(AGENCY, "bkk-001", "query"), payload, False))
+        kid = public_sealing_key(self.opening, "query")["kid"]
+        bureau = Bureau(self.signer, {kid: {**self.opening, "kid": kid}}, PROFILES)
+        client: Any = self.client
+        source: Any = self
+        worker = Worker(self.office.database, client, AGENCY, lambda: bureau, {"agency_record": source}, Meter(100))
+        self.client.stop.clear()
+        worker.run(self.client.stop)
+        keys = KeySet([self.signer.public("answer")])
+        return [Answer.open(text, keys, "bkk-001") for text in self.client.published]
+
+
+@pytest.fixture
+def desk(office: Office) -> Desk:
+    return Desk(office)
+
+
+def test_a_question_is_answered(desk: Desk) -> None:
+    query = desk.ask(citizen_number(70))
+    (answer,) = desk.run(query)
+    assert answer.belongs_to(query)
+    assert answer.outcome == "normal"
+
+
+@pytest.mark.parametrize("error", [KeyError("a secret"), RecursionError("a secret"), ZeroDivisionError("a secret")])
+def test_a_source_that_trips_costs_one_query(desk: Desk, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    desk.act = error
+    with caplog.at_level(logging.ERROR):
+        assert desk.run(desk.ask(citizen_number(70))) == []
+    assert type(error).__name__ in caplog.text
+    assert "a secret" not in caplog.text
+    desk.act = None
+    assert len(desk.run(desk.ask(citizen_number(71)))) == 1
+
+
+def test_an_answer_that_cannot_be_signed_costs_one_query(desk: Desk) -> None:
+    desk.act = Said(Outcome.NORMAL, "Not A Source", "2026-11-23")
+    assert desk.run(desk.ask(citizen_number(70))) == []
+
+
+def test_a_database_that_fails_ends_the_worker(desk: Desk) -> None:
+    desk.act = DatabaseError("the database fails")
+    desk.client.messages.clear()
+    query = desk.ask(citizen_number(70))
+
+    def endless(seconds: float) -> Message | None:
+        return desk.client.messages.popleft() if desk.client.messages else None
+
+    desk.client.next_message = endless  # type: ignore[method-assign]
+    with pytest.raises(DatabaseError):
+        desk.run(query)
