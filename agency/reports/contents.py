@@ -1,8 +1,8 @@
 """What held events say, against each other and against what the agency asks: rows can be whole and their story not.
 
 Whoever has a station's key can sign what never was. What that cannot do is go unseen where it contradicts the events
-beside it: a station's clock never goes back in its chain, an event is not received before it happened, an event's id
-stands for one event, a seal opens, and every rule that the ingest asks is asked again.
+beside it: the times of a chain never go back without a signed jump, an event is not received before it happened, an
+event's id stands for one event, a seal opens, and every rule that the ingest asks is asked again.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from typing import Any
 
 from agency.desk.opening import OpeningKeys, open_with
 from agency.ingest.bundle import position_of
+from agency.ingest.times import floor_after
 from agency.ingest.verification import Rules, fault
 from agency.reports.problems import Problem
 from agency.store.chains import Chain, Event
@@ -33,7 +34,7 @@ class Contents:
         self._rules, self.keys = rules, keys
         self._station = ""
         self._ids: dict[str, str] = {}
-        self._newest: datetime | None = None
+        self._floor: datetime | None = None
         self._ahead: list[tuple[int, timedelta]] = []
         self._unknown: Counter[tuple[str, str]] = Counter()
 
@@ -41,7 +42,7 @@ class Contents:
         """Go on to another chain."""
         if chain.station != self._station:
             self._station, self._ids = chain.station, {}
-        self._newest, self._ahead = None, []
+        self._floor, self._ahead = None, []
         self._unknown.clear()
 
     def look(self, event: Event, payload: dict[str, Any], counts: Counter[str]) -> Iterator[Problem]:
@@ -54,7 +55,7 @@ class Contents:
         first = self._ids.setdefault(payload["id"], place)
         if first != place:
             yield Problem("twice", event.station, place, f"has the id of {first}")
-        yield from self._times(event, datetime.fromisoformat(payload["time"]))
+        yield from self._times(event, payload)
         service = payload["data"].get("service")
         if service is not None and service["sha256"] not in self._rules.required:
             self._unknown[service["id"], service["sha256"]] += 1
@@ -67,11 +68,14 @@ class Contents:
             words = f"{count} events of {service} follow a profile {sha256} that this agency never had"
             yield Problem("service", chain.station, chain.id, words)
 
-    def _times(self, event: Event, time: datetime) -> Iterator[Problem]:
-        if self._newest is not None and time < self._newest:
-            words = f"is dated {event.time}, before the event before it"
-            yield Problem("time", event.station, f"{event.chain}/{event.sequence}", words)
-        self._newest = max(time, self._newest or time)
+    def _times(self, event: Event, payload: dict[str, Any]) -> Iterator[Problem]:
+        time, place = datetime.fromisoformat(payload["time"]), f"{event.chain}/{event.sequence}"
+        if self._floor is not None and time < self._floor:
+            yield Problem("time", event.station, place, f"is dated {event.time}, before the event before it")
+        self._floor = floor_after(payload)
+        if self._floor < time - CLOCK_TOLERANCE:
+            words = f"tells of a clock that was set back to {self._floor.isoformat()}: the times before it were wrong"
+            yield Problem("time", event.station, place, words)
         ahead = time - datetime.fromisoformat(event.received_at)
         if ahead > CLOCK_TOLERANCE:
             self._ahead.append((event.sequence, ahead))

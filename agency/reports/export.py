@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agency.ingest.bundle import KeyRing, open_line
+from agency.ingest.times import floor_after
 from agency.ingest.verification import Finding, Rules, fault
 from agency.store.chains import ChainKey
 from agency.store.stations import EventKey
@@ -99,7 +100,7 @@ class _Story:
     """What events of the export said before."""
 
     def __init__(self) -> None:
-        self._newest: dict[ChainKey, datetime] = {}
+        self._floors: dict[ChainKey, datetime] = {}
         self._ids: set[int] = set()  # hashes of them: an export can be larger than the memory
 
     def contradictions(self, finding: Finding) -> Iterator[tuple[str, str]]:
@@ -108,10 +109,9 @@ class _Story:
         if position is None:
             return
         key, time = ChainKey(position.chain, finding.kid), datetime.fromisoformat(event["time"])
-        newest = self._newest.get(key, time)
-        if time < newest:
-            yield "time", f"dated {event['time']}, before an event before it"
-        self._newest[key] = max(time, newest)
+        if time < self._floors.get(key, time):
+            yield "time", f"dated {event['time']}, before the event before it"
+        self._floors[key] = floor_after(event)
         one = hash((event["source"], event["id"]))
         if one in self._ids:
             yield "twice", "an event before it has the same id"

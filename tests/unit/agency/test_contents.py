@@ -12,11 +12,11 @@ from agency.ingest.batch import Bundle, take
 from agency.ingest.rows import event_row
 from agency.reports.audit import Audit
 from appliance.events.chain import Position
-from appliance.events.cloud_event import seal_context
+from appliance.events.cloud_event import envelope, seal_context
 from appliance.events.seal import generate_sealing_key, public_sealing_key, seal
 from appliance.events.ulid import new_ulid
 from tests.unit.agency.conftest import Office
-from tests.unit.agency.fleet import MORNING, Pupil, Station, audited, visits
+from tests.unit.agency.fleet import CLOCK, MORNING, Pupil, Station, audited, visits
 from tests.unit.agency.test_gaps import begin_anew
 from tests.unit.agency.test_proof import exported, verified
 
@@ -56,6 +56,52 @@ def test_an_event_that_is_dated_back_is_told(office: Office) -> None:
     assert found(office) == [("time", "4")]
     assert told_by_verify(office) == [(4, "time")]
     assert "before the event before it" in audit_of(office).problems[0].text
+
+
+def stamp(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds")
+
+
+def jump(station: Station, to: datetime, at: datetime) -> str:
+    told = {"from": stamp(at), "to": stamp(to), "seconds": (to - at).total_seconds()}
+    data = {"clock": CLOCK, "jump": told}
+    return station._append(envelope(station.origin, station.next, "clock.jumped.v1", at, data))
+
+
+def test_a_clock_that_was_set_back_with_a_signed_word_is_told_once(office: Office) -> None:
+    station = office.station
+    future = MORNING + timedelta(hours=30)
+    lines = [station.started(), station.visit(Pupil.make(1), at=future), jump(station, MORNING, future)]
+    lines += [station.visit(Pupil.make(number), at=MORNING + timedelta(minutes=number)) for number in range(2, 6)]
+    office.take(*lines)
+    assert (found(office), told_by_verify(office)) == ([("time", "3")], [])
+    assert "set back to" in audit_of(office).problems[0].text
+    office.take(station.visit(Pupil.make(7), at=MORNING))
+    assert found(office) == [("time", "3"), ("time", "8")]
+
+
+def test_after_a_jump_nothing_is_earlier_than_it_said(office: Office) -> None:
+    station = office.station
+    office.take(
+        station.started(), jump(station, MORNING - DAY, MORNING), station.visit(Pupil.make(1), at=MORNING - 2 * DAY)
+    )
+    assert found(office) == [("time", "2"), ("time", "3")]
+    assert told_by_verify(office) == [(3, "time")]
+
+
+def test_a_clock_that_was_set_forward_is_no_finding(office: Office) -> None:
+    station = office.station
+    old = MORNING.replace(year=2025)
+    lines = [
+        station._append(
+            envelope(
+                station.origin, station.next, "station.enrolled.v1", old, {"clock": CLOCK, "key": station.signer.kid}
+            )
+        )
+    ]
+    lines += [jump(station, MORNING, old), station.visit(Pupil.make(1))]
+    office.take(*lines)
+    assert (found(office), told_by_verify(office)) == ([], [])
 
 
 def test_an_event_of_the_same_instant_is_not_dated_back(office: Office) -> None:
