@@ -13,6 +13,7 @@ from agency.commands import (
     epoch,
     keys,
     linkage,
+    receipts,
     reports,
     rosters,
     serve,
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _add_profiles(commands, common)
     _add_services(commands, common)
     _add_linkage(commands, common)
+    _add_receipts(commands, common)
     _add_keys(commands, common)
     _add_epoch(commands, common)
     _add_reports(commands, common)
@@ -173,6 +175,19 @@ def _add_linkage(commands: Commands, common: argparse.ArgumentParser) -> None:
     visits = _add(commands, common, "visits", linkage.visits)
     visits.add_argument("--state", choices=("open", "closed", "disputed"), help="only these")
     visits.add_argument("--station", metavar="ID", help="only of this station")
+
+
+def _add_receipts(commands: Commands, common: argparse.ArgumentParser) -> None:
+    group = _group(commands, common, "receipt", "Is a visit recorded? By what the panel showed, for whoever was there.")
+    check = _add(group, common, "check", receipts.check)
+    check.add_argument("station", metavar="STATION")
+    check.add_argument("number", metavar="NUMBER", help="on the screen, such as 1042")
+    check.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
+    check.add_argument("--time", metavar="HH:MM", required=True, help="on the screen")
+    serving = _add(group, common, "serve", receipts.serve)
+    serving.add_argument("--port", metavar="N", type=whole(1, MAX_PORT), required=True)
+    proxy_help = "believe the last address in X-Forwarded-For"
+    serving.add_argument("--behind-proxy", action="store_true", help=proxy_help)
 
 
 def _add_keys(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -66,7 +66,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "socket": ("appliance.run", "appliance.simulate", "agency"),
     "subprocess": ("appliance.run", "appliance.simulate", "agency"),
     "ssl": ("appliance.link.address", "appliance.link.handshake", "agency.broker", "agency.linkage"),
-    "http": ("agency.linkage",),
+    "http": ("agency.linkage", "agency.public"),
 }
 
 MAX_LINES = 300

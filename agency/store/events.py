@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from agency.store.chains import ChainKey, Event
 from agency.store.database import Connection
-from agency.store.tables import event
+from agency.store.tables import chain, event
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,16 @@ def received_at(connection: Connection, key: ChainKey, sequence: int) -> str | N
     """Return when an event was received; None where none is held there."""
     own = (event.c.chain == key.id) & (event.c.kid == key.kid) & (event.c.sequence == sequence)
     return connection.execute(select(event.c.received_at).where(own)).scalar()
+
+
+def events_of_number(connection: Connection, station: str, sequence: int) -> list[Event]:
+    """Return the events of a station with a number: one for each of its chains that came so far."""
+    own = select(chain.c.id, chain.c.kid).where(chain.c.station == station)
+    found = []
+    for id_, kid in connection.execute(own).all():
+        place = (event.c.chain == id_) & (event.c.kid == kid) & (event.c.sequence == sequence)
+        found += [Event(*row) for row in connection.execute(select(event).where(place))]
+    return found
 
 
 def find_events(connection: Connection, chain_id: str, sequence: int) -> list[Event]:
