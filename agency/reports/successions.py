@@ -50,6 +50,9 @@ def _unfulfilled(connection: Connection, chain: Chain, told: dict[str, Any] | No
         return
     former, last = ChainKey(told["chain"], chain.kid), int(told["sequence"])
     top = highest(connection, former)
-    if passed_over(believed(connection, former, ring), top + 1) < last and top < last:
-        words = f"{top + 1} to {last} are not held: {chain.id}/1 says that they were signed"
-        yield Problem("missing", chain.station, f"{former.id}/{last}", words)
+    if top >= last:
+        return
+    is_told = passed_over(believed(connection, former, ring), top + 1) >= last
+    says = "that they are lost" if is_told else "that they were signed"
+    words = f"{top + 1} to {last} are not held: {chain.id}/1 says {says}"
+    yield Problem("excused" if is_told else "missing", chain.station, f"{former.id}/{last}", words)

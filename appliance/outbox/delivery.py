@@ -100,7 +100,7 @@ class Delivery:
         with database.transaction(self._db):
             through, epoch, frozen = self._db.execute("SELECT through, epoch, frozen FROM delivery").fetchone()
             if self._is_former(receipt.chain):
-                return self._cover_salvaged(receipt, _seconds(receipt.committed_at, received_at), epoch)
+                return self._cover_salvaged(receipt, _seconds(receipt.committed_at, received_at))
             reason = self._mismatch(receipt)
             if reason is not None:
                 self._db.execute("UPDATE delivery SET frozen = ?", (reason,))
@@ -146,14 +146,17 @@ class Delivery:
         )
         return self._db.execute(query, (chain,)).fetchone() is not None
 
-    def _cover_salvaged(self, receipt: Receipt, committed_s: int, epoch: int) -> bool:
-        """Note how far the agency holds an earlier chain; a receipt of before it was put back says nothing of now."""
+    def _cover_salvaged(self, receipt: Receipt, committed_s: int) -> bool:
+        """Note how far the agency holds an earlier chain; a receipt of before it was put back says nothing of now.
+
+        Here it is held against those for other earlier chains; the view ``waiting`` holds it against the live one's.
+        """
         place = (receipt.chain, receipt.through)
         row = self._db.execute("SELECT hash FROM salvaged WHERE chain = ? AND sequence = ?", place).fetchone()
         if row is not None and row[0] != receipt.hash:
             raise VerificationError(f"the receipt names another hash for event {receipt.through} of an earlier chain")
         known = self._db.execute("SELECT epoch, through FROM former WHERE chain = ?", (receipt.chain,)).fetchone()
-        newest = max(epoch, *self._db.execute("SELECT coalesce(max(epoch), 0) FROM former").fetchone())
+        (newest,) = self._db.execute("SELECT coalesce(max(epoch), 0) FROM former").fetchone()
         if receipt.epoch < newest or (receipt.epoch, receipt.through) <= (known or (0, -1)):
             return False
         self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?, ?, ?)", (*place, receipt.epoch, committed_s))

@@ -80,6 +80,12 @@ def test_a_clock_that_was_set_back_with_a_signed_word_is_told_once(office: Offic
     assert found(office) == [("time", "3"), ("time", "8")]
 
 
+def test_a_clock_that_was_set_back_by_a_minute_is_no_finding(office: Office) -> None:
+    station, before = office.station, MORNING - timedelta(minutes=1)
+    office.take(station.started(), jump(station, before, MORNING), station.visit(Pupil.make(1), at=before))
+    assert (found(office), told_by_verify(office)) == ([], [])
+
+
 def test_after_a_jump_nothing_is_earlier_than_it_said(office: Office) -> None:
     station = office.station
     office.take(
@@ -134,6 +140,26 @@ def test_one_visit_that_was_signed_twice_is_told(office: Office) -> None:
     office.take(station.started(), *(append(station, lambda payload: payload | {"id": id_}) for _ in range(2)))
     assert found(office) == [("twice", "3")]
     assert told_by_verify(office) == [(3, "twice")]
+
+
+def test_a_visit_that_comes_again_in_another_chain_is_told(office: Office) -> None:
+    station, id_ = office.station, new_ulid(1_790_000_000_000)
+    office.take(station.started(), append(station, lambda payload: payload | {"id": id_}))
+    office.take(begin_anew(station, []), append(station, lambda payload: payload | {"id": id_}))
+    office.desk.run("station", "clear", "bkk-001")
+    assert found(office) == [("twice", "2")]
+
+
+def test_the_clock_of_one_station_says_nothing_of_another_s(office: Office) -> None:
+    other = Station("cnx-002")
+    office.desk.enrol(other, office.folder)
+    office.take(*visits(office.station, 1))
+    enrolled = {"clock": CLOCK, "key": other.signer.kid}
+    office.take(
+        other._append(envelope(other.origin, other.next, "station.enrolled.v1", MORNING - DAY, enrolled)),
+        station="cnx-002",
+    )
+    assert audit_of(office).problems == []
 
 
 def test_two_stations_may_hit_upon_one_id(office: Office) -> None:
@@ -244,6 +270,15 @@ def test_a_tail_that_a_new_chain_names_and_nobody_sent_is_told(office: Office) -
     assert "5 to 7 are not held" in audit_of(office).problems[0].text
     office.take(lines[4], lines[6])
     assert [code for code, _ in found(office)] == ["excused"]
+
+
+def test_a_tail_that_is_told_as_lost_is_named_too(office: Office) -> None:
+    station = office.station
+    office.take(*visits(station, 6)[:4])
+    office.take(begin_anew(station, [[5, 7]]))
+    office.desk.run("station", "clear", "bkk-001")
+    (problem,) = audit_of(office).problems
+    assert (problem.code, problem.text.partition(":")[0]) == ("excused", "5 to 7 are not held")
 
 
 def test_an_event_that_trips_the_ledger_costs_its_neighbours_nothing(

@@ -255,6 +255,48 @@ def test_what_was_salvaged_stays_for_its_retention_after_the_receipt(station: Ke
     assert station.sweep(WEEK) == 0
 
 
+def former(chain: str, through: int, epoch: int = 1) -> Receipt:
+    return Receipt("bkk-001", epoch, chain, through, "h" * 43, COMMITTED.isoformat())
+
+
+def taken(station: Kept, receipt: Receipt) -> bool:
+    return station.delivery.take_receipt(receipt, receipt.sign(station.agency), COMMITTED.isoformat())
+
+
+def waiting(station: Kept) -> list[str]:
+    with closing(sqlite3.connect(station.path)) as other:
+        return [jws for (jws,) in other.execute("SELECT jws FROM waiting ORDER BY 1")]
+
+
+def test_a_receipt_for_one_earlier_chain_tells_that_an_older_one_for_another_is_of_before(station: Kept) -> None:
+    older = "01M83BXH2R7R0A5EVXPK4651AP"
+    for chain, jws in ((OLD, "jws-old"), (older, "jws-older")):
+        station.change("INSERT INTO salvaged VALUES (?, 4, ?, ?)", chain, "h" * 43, jws)
+    assert taken(station, former(OLD, 4, epoch=3))
+    assert not taken(station, former(OLD, 4, epoch=3)), "it moves nothing more"
+    assert not taken(station, former(older, 4, epoch=2))
+    assert waiting(station) == ["jws-older"]
+    assert taken(station, former(older, 4, epoch=3))
+    assert waiting(station) == []
+
+
+def test_what_was_salvaged_of_one_chain_does_not_go_with_another(station: Kept) -> None:
+    other = "01M83BXH2R7R0A5EVXPK4651AP"
+    for chain, jws in ((OLD, "jws-4"), (other, "jws-other")):
+        station.change("INSERT INTO salvaged VALUES (?, 4, ?, ?)", chain, "h" * 43, jws)
+    taken(station, former(OLD, 4))
+    station.sweep(WEEK)
+    assert salvaged(station) == [(4, "jws-other")]
+
+
+def test_a_receipt_for_an_earlier_chain_of_which_nothing_is_left_is_no_fault(station: Kept) -> None:
+    station.change("INSERT INTO salvaged VALUES (?, 4, ?, 'jws-4')", OLD, "h" * 43)
+    taken(station, former(OLD, 4))
+    station.sweep(WEEK)
+    assert salvaged(station) == []
+    assert taken(station, former(OLD, 4, epoch=2))
+
+
 def test_what_was_salvaged_stays_where_the_agency_was_put_back(station: Kept) -> None:
     with closing(sqlite3.connect(station.path)) as other, other:
         other.execute("INSERT INTO salvaged VALUES (?, 4, ?, 'jws-4')", (OLD, "h" * 43))
