@@ -22,7 +22,7 @@ MAX_AGE = timedelta(minutes=2)
 _MINUTE_S = 60.0
 
 
-class Stale(VerificationError):
+class Stale(Exception):
     """The query was asked too long ago, or by a clock that is wrong; nothing may be written for it."""
 
 
