@@ -171,6 +171,16 @@ def test_the_same_query_again_gets_the_same_answer_and_nobody_is_asked_twice(lin
     assert len(line.simulator.claims) == 1
 
 
+def test_the_same_query_while_it_is_in_hand_is_neither_asked_nor_answered_twice(line: Line) -> None:
+    line.simulator.fault = "slow"
+    query = line.send(line.query("moph.visit_open", choice="dental"))
+    for _ in range(3):
+        line.send(query)
+    wait_until(line.answers)
+    assert line.is_silent()
+    assert ([one.outcome for one in line.answers()], len(line.simulator.asked)) == (["normal"], 1)
+
+
 def test_a_question_that_was_begun_by_a_worker_that_died_is_never_written_twice(line: Line) -> None:
     write, read = line.query("moph.visit_open", choice="dental"), line.query("tdc.register")
     with Database.open(line.site.desk.home.database) as database, database.write() as connection:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,11 +30,13 @@ class Scripted(OwnClaims):
     error: Exception | None = None
     opened: list[str] = field(default_factory=list)
     ended: list[tuple[str, str]] = field(default_factory=list)
+    delay_s: float = 0.0
 
     def open(self, asked: Asked) -> str:
         if self.error:
             raise self.error
         self.opened.append(asked.id)
+        time.sleep(self.delay_s)
         return super().open(asked)
 
     def close(self, asked: Asked, opened_by: str, ending: str) -> None:
@@ -177,6 +180,7 @@ def test_what_the_claim_service_did_not_say_is_not_written(clinic: Clinic, error
 
 def test_two_cards_at_once_open_one_visit_each_and_one_card_twice_opens_one(clinic: Clinic) -> None:
     outcomes: list[str] = []
+    clinic.claims.delay_s = 0.2
     barrier = threading.Barrier(4)
 
     def act(citizen: str, number: int) -> Callable[[], None]:
