@@ -17,6 +17,7 @@ from agency.ingest.bundle import KeyRing, position_of
 from agency.reports.contents import Contents
 from agency.reports.excuses import believed
 from agency.reports.problems import Problem, guarded
+from agency.reports.questions import audit_questions, audit_visits
 from agency.reports.receipts import audit_receipts
 from agency.reports.registers import audit_keys, audit_rosters
 from agency.reports.successions import audit_successions
@@ -101,6 +102,8 @@ def audit(
         result.problems.extend(guarded(audit_keys(connection, witnesses.keys), "", "keys"))
     rosters = audit_rosters(connection, contents.keys, public, result.counts, progress)
     result.problems.extend(guarded(rosters, "", "rosters"))
+    result.problems.extend(guarded(audit_questions(connection, public, result.counts), "", "questions"))
+    result.problems.extend(guarded(audit_visits(connection, contents.keys, result.counts), "", "health visits"))
     result.problems.extend(_audit_apart(connection, result.counts))
     result.problems.extend(guarded(_audit_documents(connection, public, result.counts), "", "documents"))
     return result

@@ -1,5 +1,6 @@
 """Online questions and their answers: who was asked is on the disk before anybody is, and an id is answered once."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
@@ -55,6 +56,12 @@ def finish(connection: Connection, id_: str, outcome: str, source: str, answer: 
     """Note the answer to a question that is open."""
     is_open = (question.c.id == id_) & question.c.answer.is_(None)
     connection.execute(update(question).where(is_open).values(outcome=outcome, source=source, answer=answer))
+
+
+def every_question(connection: Connection) -> Iterator[Question]:
+    """Yield every question, oldest first."""
+    for row in connection.execute(select(question).order_by(question.c.received_at, question.c.id)):
+        yield Question(*row)
 
 
 def list_questions(connection: Connection, station: str | None, limit: int) -> list[Question]:

@@ -12,7 +12,9 @@ import pytest
 from agency.broker.client import Message
 from agency.broker.topics import topic
 from agency.linkage.asking import Meter
+from agency.linkage.claims import OwnClaims
 from agency.linkage.source import Asked, Outcome, Said
+from agency.linkage.visits import Visits
 from agency.linkage.worker import Bureau, Worker
 from agency.store.database import DatabaseError
 from appliance.events.cloud_event import Origin
@@ -24,7 +26,6 @@ from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import AGENCY, citizen_number
 
 PROFILES = {profile.sha256: profile for profile in shipped()}
-PROFILE = next(profile for profile in shipped() if profile.id == "rd.tax_payment")
 
 
 @dataclass
@@ -65,13 +66,20 @@ class Desk:
             raise self.act
         return self.act or Said(Outcome.NORMAL, "records")
 
-    def ask(self, number: str) -> Query:
-        key = public_sealing_key(self.opening, "query")
-        names = {"id": PROFILE.id, "version": PROFILE.version, "sha256": PROFILE.sha256}
+    def ask(self, number: str, service: str = "rd.tax_payment", choice: str | None = None) -> Query:
+        profile = next(one for one in PROFILES.values() if one.id == service)
+        assert profile.online is not None
+        names = {"id": profile.id, "version": profile.version, "sha256": profile.sha256}
         return Query.ask(
-            Origin(AGENCY, "bkk-001", "0.1.0"), names, "agency_record", choice=None, about={"citizen_id": number},
-            key=key, at=datetime.now(UTC), deadline_ms=4000,
+            Origin(AGENCY, "bkk-001", "0.1.0"), names, profile.online.question.value, choice=choice,
+            about={"citizen_id": number}, key=public_sealing_key(self.opening, "query"), at=datetime.now(UTC),
+            deadline_ms=4000,
         )  # fmt: skip
+
+    def visit(self, number: str) -> None:
+        """Open and dispute a health visit."""
+        for service, choice in (("moph.visit_open", "dental"), ("moph.visit_close", "dispute")):
+            self.run(self.ask(number, service, choice))
 
     def run(self, *queries: Query) -> list[Answer]:
         for query in queries:
@@ -81,7 +89,10 @@ class Desk:
         bureau = Bureau(self.signer, {kid: {**self.opening, "kid": kid}}, PROFILES)
         client: Any = self.client
         source: Any = self
-        worker = Worker(self.office.database, client, AGENCY, lambda: bureau, {"agency_record": source}, Meter(100))
+        recipients = self.office.station.recipients
+        visits = Visits(self.office.database, OwnClaims(), b"k" * 32, lambda: recipients)
+        sources = {"agency_record": source, "visit_open": visits, "visit_close": visits}
+        worker = Worker(self.office.database, client, AGENCY, lambda: bureau, sources, Meter(100))
         self.client.stop.clear()
         worker.run(self.client.stop)
         keys = KeySet([self.signer.public("answer")])

@@ -1,0 +1,80 @@
+"""The audit of online questions and health visits: an edited row, a deleted one, a visit that nobody asked for."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agency.store.database import Database
+from appliance.events.sign import Signer
+from tests.unit.agency.conftest import Office
+from tests.unit.agency.fleet import Desk, Station, citizen_number
+from tests.unit.agency.linkage.test_worker import Desk as Linkage
+
+
+@pytest.fixture
+def answered(desk: Desk, tmp_path: Path) -> Iterator[Linkage]:
+    """An agency that answered three people, of whom one disputed a visit."""
+    for purpose in ("query", "answer"):
+        assert desk.run("keys", "rotate", purpose).code == 0
+    station = Station("bkk-001")
+    desk.enrol(station, tmp_path)
+    with Database.open(desk.home.database) as database:
+        made = Linkage(Office(desk, database, station, tmp_path), signer=Signer(desk.home.key("answer")))
+        made.run(made.ask(citizen_number(80)), made.ask(citizen_number(81)))
+        made.visit(citizen_number(82))
+        yield made
+
+
+def found(answered: Linkage) -> list[tuple[str, str]]:
+    ran = answered.office.desk.run("audit", "--json")
+    return sorted((problem["code"], problem["text"].partition(":")[0]) for problem in ran.json()["problems"])
+
+
+def test_what_was_answered_is_clean(answered: Linkage) -> None:
+    assert found(answered) == []
+    counts = answered.office.desk.run("audit", "--json").json()["counts"]
+    assert (counts["questions"], counts["health_visits"]) == (4, 1)
+
+
+DIFFERS = ("answer", "differs from the answer that was signed")
+BARE = ("answer", "an outcome stands without an answer")
+UNASKED = ("visit", "no answered question visit_close stands behind it")
+UNREADABLE = ("edited", "holds what cannot be read (TypeError); the rest is unseen")
+
+
+@pytest.mark.parametrize(
+    ("edit", "wanted"),
+    [
+        ("UPDATE question SET outcome = 'not_normal' WHERE question = 'agency_record'", {DIFFERS}),
+        ("UPDATE question SET source = 'x' WHERE question = 'agency_record'", {DIFFERS}),
+        (
+            "UPDATE question SET answer = NULL WHERE question = 'agency_record'",
+            {BARE},
+        ),
+        ("UPDATE question SET answer = answer || 'A' WHERE question = 'agency_record'", {("answer", "the answer")}),
+        ("UPDATE health_visit SET state = 'open'", {("visit", "its state and its end contradict each other")}),
+        ("UPDATE health_visit SET closed_by = NULL", {("visit", "its state and its end contradict each other")}),
+        (
+            "UPDATE health_visit SET closed_by = (SELECT id FROM question WHERE question = 'agency_record' LIMIT 1)",
+            {UNASKED},
+        ),
+        (
+            'UPDATE health_visit SET sealed = replace(sealed, \'"ciphertext": "\', \'"ciphertext": "AAAA\')',
+            {("visit", "the seal does not open")},
+        ),
+        (
+            "UPDATE health_visit SET sealed = '[]'",
+            {UNREADABLE},
+        ),
+        (
+            "DELETE FROM question WHERE question = 'visit_close'",
+            {UNASKED},
+        ),
+    ],
+)
+def test_what_somebody_wrote_is_found(answered: Linkage, edit: str, wanted: set[tuple[str, str]]) -> None:
+    with sqlite3.connect(answered.office.desk.home.database) as connection:
+        connection.execute(edit)
+    assert set(found(answered)) == wanted
