@@ -31,10 +31,10 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
     from agency.linkage.worker import LARGEST_MESSAGE, Worker, query_topics
     from agency.store.database import Database
 
-    start_log(arguments.verbose)
-    stop = stop_on_signal()
     linkage = configuration.load(home.linkage)
     _require_keys(home)
+    start_log(arguments.verbose)
+    stop = stop_on_signal()
     with held(home.path / "linkage.lock"), Database.open(home.database) as database:
         meta = database.meta()
         agency = meta["agency"]
@@ -147,11 +147,11 @@ def simulate(home: Home, arguments: argparse.Namespace) -> int:
 
     if arguments.fault not in FAULTS:
         raise WrongUse(f"--fault is one of {', '.join(FAULTS)}")
-    start_log(arguments.verbose)
-    stop = stop_on_signal()
     for number in (*arguments.normal, *arguments.not_normal):
         if not citizen_number.is_valid(number):
             raise WrongUse("--normal and --not-normal take citizen numbers of 13 digits with their check digit")
+    start_log(arguments.verbose)
+    stop = stop_on_signal()
     people = {**dict.fromkeys(arguments.normal, "normal"), **dict.fromkeys(arguments.not_normal, "not_normal")}
     with serving(Simulator(people, arguments.fault), arguments.port) as url:
         say(f"card status: {url}/CheckCardService.asmx")

@@ -97,7 +97,7 @@ def test_a_stored_document_that_does_not_hold_leaves_the_keys_of_before(
     outbox.take_document("keys", 2, "a.b.c")
     with caplog.at_level(logging.ERROR):
         assert [live.now() for _ in range(5)] == [first] * 5
-    assert len(caplog.records) == 1
+    assert [record.levelno for record in caplog.records if record.levelno >= logging.ERROR] == [logging.ERROR]
     assert isinstance(first, AgencyKeys)
 
 
