@@ -6,6 +6,7 @@ Two virtual slots take turns. Good cards must be read whole, and be the card tha
 must end in a typed error; pcscd and the worker are killed, stopped and started meanwhile.
 """
 
+import gc
 import os
 import random
 import signal
@@ -190,6 +191,7 @@ def test_no_card_is_lost_or_mistaken_and_nothing_grows(pcscd: PrivatePcscd, requ
     client, rss_kb = Counter[tuple[int, int]](), array("l")  # compact: what the test keeps must not look like a leak
     worker, daemon = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
     lives: dict[int, list[Usage]] = {}
+    gc.collect()  # what other tests of this process left lying must not go in the middle of the count
     for serial in range(1, cycles + 1):
         if what := chosen(table.dice, ACCIDENTS):
             table.accident(what)

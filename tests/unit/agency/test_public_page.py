@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -37,8 +38,8 @@ def page(office: Office) -> Iterator[Page]:
 def ask(page: Page, body: bytes | str = b"", address: str = "198.51.100.7", **headers: str) -> tuple[int, str]:
     line = http.client.HTTPConnection("127.0.0.1", page.server_port, timeout=5)
     line.request("POST", "/", body, {"X-Forwarded-For": f"203.0.113.1, {address}", **headers})
-    response = line.getresponse()
-    return response.status, response.read().decode()
+    with closing(line), line.getresponse() as response:
+        return response.status, response.read().decode()
 
 
 def said(text: str) -> str:
@@ -115,8 +116,9 @@ def test_the_form_is_served_with_nothing_to_run_and_nothing_kept(page: Page) -> 
     for path in ("/", "/admin", "/?station=bkk-001"):
         line = http.client.HTTPConnection("127.0.0.1", page.server_port, timeout=5)
         line.request("GET", path)
-        response = line.getresponse()
-        text = response.read().decode()
+        with closing(line):
+            response = line.getresponse()
+            text = response.read().decode()
         found[path] = response.status
         assert said(text) == ""
         assert "<script" not in text
