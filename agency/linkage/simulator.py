@@ -8,7 +8,6 @@ import json
 import re
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -133,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = simulator.fault
         status, kind, content = simulator.spoil(*simulator.reply(self.path, body))
         if fault in ("slow", "silent"):
-            time.sleep(_SLOW_S if fault == "silent" else 0.5)
+            self.server.is_over.wait(_SLOW_S if fault == "silent" else 0.5)
         if fault == "closed":
             return
         if fault == "redirect":
@@ -153,7 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.simulator.fault == "drip":
             for at in range(len(content)):
                 self.wfile.write(content[at : at + 1])
-                time.sleep(_DRIP_S)
+                if self.server.is_over.wait(_DRIP_S):
+                    return
             return
         self.wfile.write(content)
 
@@ -167,6 +167,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, simulator: Simulator) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.simulator = simulator
+        self.is_over = threading.Event()
 
     def handle_error(self, *_: Any) -> None:
         """Say nothing of who hung up."""
@@ -191,5 +192,6 @@ def serving(simulator: Simulator, port: int = 0, certificate: tuple[Path, Path] 
     try:
         yield f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}"
     finally:
+        server.is_over.set()  # whoever is kept waiting goes with it
         server.shutdown()
         server.server_close()
