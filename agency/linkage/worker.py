@@ -166,11 +166,9 @@ class Worker:
 
     def _work(self, task: _Task, is_stale: bool) -> None:
         """Answer one query, in a thread of the pool."""
-        query = task.query
+        query, answer = task.query, None
         try:
             answer = self._answer(task, is_stale)
-            with suppress(DeliveryError):  # the client tells of it; the station asks again or does not
-                self._client.publish(topic(self._agency, query.station, "answer"), answer)
         except VerificationError as error:
             _log.warning("station %s: dropped query %s: %s", query.station, query.id, error)
         except _ENDS_THE_WORKER as error:
@@ -180,6 +178,9 @@ class Worker:
         finally:
             with self._changed:
                 self._in_hand.pop(query.id, None)
+        if answer is not None:
+            with suppress(DeliveryError):  # the client tells of it; the station asks again or does not
+                self._client.publish(topic(self._agency, query.station, "answer"), answer)
 
     def _answer(self, task: _Task, is_stale: bool) -> str:
         query = task.query
