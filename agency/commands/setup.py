@@ -21,7 +21,9 @@ def init(home: Home, arguments: argparse.Namespace) -> int:
     if re.search(r"\s", str(home.path)):
         raise WrongUse(f"{home.path} has a space in it, which mosquitto's configuration cannot hold")
     if home.is_taken():
-        raise WrongUse(f"{home.path} holds an agency or a part of one: choose another --home, or clear it first")
+        raise WrongUse(
+            f"{home.path} holds an agency or a part of one: choose another --home; its keys may be the only ones"
+        )
     try:
         found(home, Founding(arguments.agency, tuple(arguments.host), arguments.port))
     except OSError as error:
