@@ -92,7 +92,7 @@ def audit(
             _audit_chain(connection, chain, ring, contents, result.counts, progress), contents.end(chain)
         )
         result.problems.extend(guarded(found, chain.station, chain.id))
-    result.problems.extend(guarded(audit_successions(connection, owned, ring), "", "chains"))
+    result.problems.extend(guarded(audit_successions(connection, owned, ring, result.counts), "", "chains"))
     public = KeySet(agency_keys)
     result.problems.extend(guarded(audit_receipts(connection, owned, public, result.counts), "", "receipts"))
     seen = witnesses.reach

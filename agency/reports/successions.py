@@ -4,33 +4,39 @@ Whoever holds the key can begin a new chain, and with it drop what was signed in
 is told of, the first event of an honest one says what it knows of the one before, and that is held against the store.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 from agency.ingest.bundle import KeyRing
 from agency.ingest.commit import BROKEN
 from agency.reports.excuses import believed
-from agency.reports.problems import Problem
+from agency.reports.problems import Problem, guarded
 from agency.store.chains import Chain, ChainKey
 from agency.store.database import Connection
 from agency.store.gaps import first_event, highest, passed_over
 from appliance.errors import VerificationError
+from appliance.events.schema import EVENT
 
 
-def audit_successions(connection: Connection, owned: list[Chain], ring: KeyRing) -> Iterator[Problem]:
+def audit_successions(
+    connection: Connection, owned: list[Chain], ring: KeyRing, counts: Counter[str]
+) -> Iterator[Problem]:
     """Yield the chains that no event tells of, and what an event tells of the chain before that is not held."""
     by_key = defaultdict[str, list[Chain]](list)
     for chain in owned:
         by_key[chain.kid].append(chain)
     for own in by_key.values():
         told = {chain.key: _told(connection, chain, ring) for chain in own}
-        untold = [chain for chain in own if told[chain.key] is None]
-        for chain in untold[1:]:
-            words = f"{untold[0].id} is signed by the same key, and no event says how it ended"
+        begun = [chain for chain in own if told[chain.key] is None and not _is_begin_lost(connection, chain, ring)]
+        for chain in begun[1:]:
+            words = f"{begun[0].id} is signed by the same key, and no event says how it ended"
             yield Problem("second_chain", chain.station, chain.id, words)
         for chain in own:
-            yield from _unfulfilled(connection, chain, told[chain.key], ring)
+            said = told[chain.key]
+            if said is not None:
+                counts["broken_chains"] += 1
+                yield from guarded(_unfulfilled(connection, chain, said, own, ring), chain.station, chain.id)
 
 
 def _told(connection: Connection, chain: Chain, ring: KeyRing) -> dict[str, Any] | None:
@@ -40,15 +46,25 @@ def _told(connection: Connection, chain: Chain, ring: KeyRing) -> dict[str, Any]
         return None
     try:
         _, payload = ring.open(jws)
+        EVENT.check(payload)
     except VerificationError:
-        return None
+        return None  # the audit of the chain tells of it
     return payload["data"]["broken"] if payload["type"] == BROKEN else None
 
 
-def _unfulfilled(connection: Connection, chain: Chain, told: dict[str, Any] | None, ring: KeyRing) -> Iterator[Problem]:
-    if told is None or not told.get("chain") or not told.get("sequence"):
+def _is_begin_lost(connection: Connection, chain: Chain, ring: KeyRing) -> bool:
+    """Say whether the event that would tell of the chain before is itself one that a later chain declares lost."""
+    return first_event(connection, chain.key) is None and passed_over(believed(connection, chain.key, ring), 1) >= 1
+
+
+def _unfulfilled(
+    connection: Connection, chain: Chain, told: dict[str, Any], own: list[Chain], ring: KeyRing
+) -> Iterator[Problem]:
+    if told["chain"] not in {other.id for other in own if other != chain}:
+        words = "its first event says that the chain before was lost, and names none that is held"
+        yield Problem("lost_chain", chain.station, chain.id, words)
         return
-    former, last = ChainKey(told["chain"], chain.kid), int(told["sequence"])
+    former, last = ChainKey(told["chain"], chain.kid), told["sequence"] or 0
     top = highest(connection, former)
     if top >= last:
         return

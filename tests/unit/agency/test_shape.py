@@ -83,3 +83,9 @@ def test_agency_and_station_agree_on_every_change_of_every_value(event: dict[str
     said = [(is_event(one), station_says(one), one) for path in places(event) if path for one in changed(event, path)]
     assert {agency for agency, _, _ in said} == {True, False}
     assert [one for agency, station, one in said if agency != station] == []
+
+
+def test_whoever_says_that_a_chain_broke_says_which() -> None:
+    station = Station("bkk-001")
+    assert not is_event(station_event(station))
+    assert is_event({**station_event(station), "type": "station.started.v1"})
