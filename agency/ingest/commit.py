@@ -20,7 +20,7 @@ from agency.ingest.verification import REVOKED, Finding
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey, Link
 from agency.store.database import FAILURES, Connection
-from agency.store.gaps import Excuse, excuses, passed_over, put_excuses
+from agency.store.gaps import MOST_DECLARED, Excuse, GivenUp, excuses, put_excuses
 from agency.store.stations import flag_station
 from appliance.errors import VerificationError
 from appliance.events.chain import Position, jws_hash
@@ -29,6 +29,7 @@ from appliance.events.sign import mirrored
 _log = logging.getLogger(__name__)
 
 _PIECE = 1000  # positions that are read at once where a mark moves
+MOST_CHAINS = 100  # by one key; a station sets at most twenty damaged databases aside
 
 BROKEN = "chain.broken.v1"
 
@@ -63,6 +64,7 @@ class _Account:
     chain: Chain
     held: dict[int, Link]
     read_to: int = 0
+    given_up: GivenUp | None = None  # None: not read yet
 
 
 class Ledger:
@@ -116,6 +118,8 @@ class Ledger:
             return Committed(self._set_aside(finding, finding.code or "bad_position"), None)
         key = ChainKey(position.chain, finding.kid)
         account = self._accounts.get(key) or self._open(key, finding)
+        if account is None:
+            return Committed(self._set_aside(finding, "too_many_chains"), None)
         try:
             outcome = self._place(account, finding, position)
         except FAILURES:
@@ -151,13 +155,18 @@ class Ledger:
         above = self._first_above(account, top)
         if above is None or above.sequence == top.sequence + 1:
             return None
-        given_up = passed_over(excuses(self._connection, account.chain.key), top.sequence + 1)
-        return above if given_up >= above.sequence - 1 else None
+        if account.given_up is None:
+            account.given_up = GivenUp(excuses(self._connection, account.chain.key))
+        return above if account.given_up.through(top.sequence + 1) >= above.sequence - 1 else None
 
     def _first_above(self, account: _Account, top: Link) -> Link | None:
         """Return the first position that is held above ``top``, whether it links or not."""
-        stored = chains.links_after(self._connection, account.chain.key, top.sequence, 1)
-        new = (link for link in account.held.values() if link.sequence > top.sequence)
+        for place in range(top.sequence + 1, account.read_to + 1):  # all that is held there was read
+            if place in account.held:
+                return account.held[place]
+        known = max(top.sequence, account.read_to)
+        stored = chains.links_after(self._connection, account.chain.key, known, 1)
+        new = (link for link in account.held.values() if link.sequence > known)
         return min((*stored, *new), key=lambda link: link.sequence, default=None)
 
     def write(self) -> None:
@@ -166,9 +175,14 @@ class Ledger:
         chains.move_high_water(self._connection, self._moved)
         self._new, self._moved = [], {}
 
-    def _open(self, key: ChainKey, finding: Finding) -> _Account:
+    def _open(self, key: ChainKey, finding: Finding) -> _Account | None:
+        """Begin a chain; None where the key has begun so many that no accident of a station explains them."""
         station = finding.station
-        if any(other.kid == key.kid for other in chains.list_chains(self._connection, station)):
+        others = chains.count_chains(self._connection, station, key.kid)
+        if others >= MOST_CHAINS:
+            flag_station(self._connection, station, "too_many_chains")
+            return None
+        if others:
             is_told = finding.code is None and finding.event["type"] == BROKEN
             reason = "chain_broken" if is_told else "second_chain"
             flag_station(self._connection, station, reason)
@@ -200,10 +214,11 @@ class Ledger:
             told = [
                 Excuse(*key, first, last, finding.hash, self._now) for first, last in broken["lost"] if first <= last
             ]
-            put_excuses(self._connection, key, told)
+            put_excuses(self._connection, key, told, MOST_DECLARED)
             if key not in self._accounts:
                 self._read(key, set())
             if key in self._accounts:
+                self._accounts[key].given_up = None  # there is more now
                 self.reopened.add(Address(finding.station, key))
 
     def _follows_a_fork(self, account: _Account, position: Position) -> bool:

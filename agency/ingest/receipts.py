@@ -16,7 +16,7 @@ from agency.clock import now_text
 from agency.store import chains
 from agency.store.chains import ChainKey
 from agency.store.database import Connection
-from agency.store.gaps import excuses, passed_over
+from agency.store.gaps import GivenUp, excuses
 from appliance.events.receipt import Receipt
 
 _MAX_LISTED = 100
@@ -108,9 +108,9 @@ def compose(connection: Connection, address: Address, epoch: int, window: int = 
 def gaps(connection: Connection, chain: chains.Chain) -> Iterator[list[int]]:
     """Yield the first ranges that are missing below the highest position held, and not given up."""
     top, found = chain.high_water, 0
-    given_up = excuses(connection, chain.key)
+    given_up = GivenUp(excuses(connection, chain.key))
     for link in chains.links_after(connection, chain.key, top, _MOST_LOOKED_AT):
-        first = passed_over(given_up, top + 1) + 1
+        first = given_up.through(top + 1) + 1
         if link.sequence > first:
             yield [first, link.sequence - 1]
             found += 1

@@ -26,7 +26,7 @@ from agency.store.chains import Chain, Event, Quarantined
 from agency.store.database import Connection
 from agency.store.documents import list_documents
 from agency.store.epoch import Reach, reach
-from agency.store.gaps import OPERATOR, Excuse, passed_over
+from agency.store.gaps import OPERATOR, GivenUp
 from agency.store.stations import event_keys, flags
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
@@ -132,7 +132,7 @@ def _audit_chain(
     progress: Callable[[int], None],
 ) -> Iterator[Problem]:
     sequence, hash_ = 0, chain.kid
-    given_up = believed(connection, chain.key, ring)
+    given_up = GivenUp(believed(connection, chain.key, ring))
     hash_at_mark = chain.kid if chain.high_water == 0 else None
     for row in chains.chain_rows(connection, chain.key):
         place = f"{chain.id}/{row.sequence}"
@@ -151,11 +151,11 @@ def _audit_chain(
         yield Problem("high_water", chain.station, place, "the high-water mark is not the hash that is held there")
 
 
-def _gap(chain: Chain, given_up: list[Excuse], first: int, last: int) -> Problem:
+def _gap(chain: Chain, given_up: GivenUp, first: int, last: int) -> Problem:
     place, words = f"{chain.id}/{last + 1}", f"{first} to {last} are not held"
-    if passed_over(given_up, first) < last:
+    if given_up.through(first) < last:
         return Problem("missing" if first <= chain.high_water else "gap", chain.station, place, words)
-    whose = sorted({one.by for one in given_up if one.first <= last and one.last >= first})
+    whose = given_up.by(first)
     told = "an operator gave them up" if whose == [OPERATOR] else f"declared lost in {', '.join(whose)}"
     return Problem("excused", chain.station, place, f"{words}: {told}")
 

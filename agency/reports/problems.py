@@ -13,7 +13,8 @@ class Problem:
     Args:
         code: of the rows: ``edited signature gap broken missing excused high_water receipt restored document key
             roster answer visit``;
-            of what a station said: ``clash second_chain lost_chain fork quarantine content twice time seal service``; ``flag``.
+            of what a station said: ``clash second_chain lost_chain fork quarantine content twice time seal
+            service``; ``flag``.
         station: station id, or empty.
         place: chain and sequence, or document kind and version.
         text: a sentence.

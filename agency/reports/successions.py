@@ -14,7 +14,7 @@ from agency.reports.excuses import believed
 from agency.reports.problems import Problem, guarded
 from agency.store.chains import Chain, ChainKey
 from agency.store.database import Connection
-from agency.store.gaps import first_event, highest, passed_over
+from agency.store.gaps import GivenUp, first_event, highest
 from appliance.errors import VerificationError
 from appliance.events.schema import EVENT
 
@@ -54,7 +54,7 @@ def _told(connection: Connection, chain: Chain, ring: KeyRing) -> dict[str, Any]
 
 def _is_begin_lost(connection: Connection, chain: Chain, ring: KeyRing) -> bool:
     """Say whether the event that would tell of the chain before is itself one that a later chain declares lost."""
-    return first_event(connection, chain.key) is None and passed_over(believed(connection, chain.key, ring), 1) >= 1
+    return first_event(connection, chain.key) is None and GivenUp(believed(connection, chain.key, ring)).through(1) >= 1
 
 
 def _unfulfilled(
@@ -68,7 +68,7 @@ def _unfulfilled(
     top = highest(connection, former)
     if top >= last:
         return
-    is_told = passed_over(believed(connection, former, ring), top + 1) >= last
+    is_told = GivenUp(believed(connection, former, ring)).through(top + 1) >= last
     says = "that they are lost" if is_told else "that they were signed"
     words = f"{top + 1} to {last} are not held: {chain.id}/1 says {says}"
     yield Problem("excused" if is_told else "missing", chain.station, f"{former.id}/{last}", words)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Update,
     bindparam,
+    func,
     insert,
     select,
     union_all,
@@ -157,6 +158,12 @@ def list_chains(connection: Connection, station: str | None = None) -> list[Chai
     return [Chain(*row) for row in connection.execute(query)]
 
 
+def count_chains(connection: Connection, station: str, kid: str) -> int:
+    """Return how many chains a key of a station signs."""
+    own = (chain.c.station == station) & (chain.c.kid == kid)
+    return connection.execute(select(func.count()).where(own)).scalar_one()
+
+
 def put_chain(connection: Connection, new: Chain) -> None:
     """Add a chain."""
     connection.execute(insert(chain).values(**vars(new)))
@@ -244,10 +251,7 @@ def is_fork(connection: Connection, hash_: str) -> bool:
 
 def links_between(connection: Connection, key: ChainKey, first: int, last: int) -> dict[int, Link]:
     """Return what is held at the positions ``first`` to ``last``, by sequence number."""
-    return _links(connection, {**_named(key), "first": first, "last": last})
-
-
-def _links(connection: Connection, place: dict[str, Any]) -> dict[int, Link]:
+    place = {**_named(key), "first": first, "last": last}
     return {row.sequence: Link(*row) for row in connection.execute(_links_query(), place)}
 
 

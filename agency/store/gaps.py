@@ -1,5 +1,6 @@
 """Excused gaps: stretches of a chain that will never come, by whose word, and the mark that may pass over them."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from agency.store.database import Connection
 from agency.store.tables import event, excused, quarantine
 
 OPERATOR = "operator"
+MOST_DECLARED = 10_000  # stretches of one chain: who tears a chain into more pieces than that waits for an operator
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,17 @@ class Excuse:
     noted_at: str
 
 
-def put_excuses(connection: Connection, key: ChainKey, new: Iterable[Excuse]) -> None:
-    """Add excuses of one chain; where one begins at the same place already, it stays as it is."""
+def put_excuses(connection: Connection, key: ChainKey, new: Iterable[Excuse], most: int | None = None) -> None:
+    """Add excuses of one chain, until it has ``most``; one that begins at the same place already stays as it is."""
     rows = {one.first: vars(one) for one in new}
-    for held in excuses(connection, key):
-        rows.pop(held.first, None)
-    if rows:
-        connection.execute(insert(excused), list(rows.values()))
+    own = (excused.c.chain == key.id) & (excused.c.kid == key.kid)
+    for held in connection.execute(select(excused.c.first).where(own & excused.c.first.in_(list(rows)))).scalars():
+        rows.pop(held, None)
+    chosen = list(rows.values())
+    if most is not None:
+        chosen = chosen[: max(0, most - connection.execute(select(func.count()).where(own)).scalar_one())]
+    if chosen:
+        connection.execute(insert(excused), chosen)
 
 
 def excuses(connection: Connection, key: ChainKey) -> list[Excuse]:
@@ -68,10 +74,33 @@ def first_event(connection: Connection, key: ChainKey) -> str | None:
     return connection.execute(select(event.c.jws).where(own)).scalar()
 
 
-def passed_over(excused_here: Iterable[Excuse], sequence: int) -> int:
-    """Return the last number that is given up, from ``sequence`` on without a break; ``sequence - 1`` for none."""
-    reached = sequence - 1
-    for one in excused_here:  # in order of their first numbers
-        if one.first <= reached + 1:
-            reached = max(reached, one.last)
-    return reached
+class GivenUp:
+    """The stretches of one chain that are given up, joined where they touch or overlap.
+
+    Args:
+        excused_here: of that chain, in any order.
+    """
+
+    def __init__(self, excused_here: Iterable[Excuse]) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        self._by: list[set[str]] = []
+        for one in sorted(excused_here, key=lambda one: one.first):
+            if not self._lasts or one.first > self._lasts[-1] + 1:
+                self._firsts.append(one.first)
+                self._lasts.append(one.last)
+                self._by.append(set())
+            self._lasts[-1] = max(self._lasts[-1], one.last)
+            self._by[-1].add(one.by)
+
+    def through(self, sequence: int) -> int:
+        """Return the last number that is given up, from ``sequence`` on without a break; ``sequence - 1`` for none."""
+        at = self._at(sequence)
+        return max(self._lasts[at], sequence - 1) if at >= 0 else sequence - 1
+
+    def by(self, sequence: int) -> list[str]:
+        """Return by whose word a stretch is given up that holds ``sequence``."""
+        return sorted(self._by[self._at(sequence)])
+
+    def _at(self, sequence: int) -> int:
+        return bisect_right(self._firsts, sequence) - 1

@@ -8,11 +8,12 @@ from agency.ingest import commit, receipts
 from agency.ingest.receipts import Address, compose
 from agency.store import chains
 from agency.store.chains import ChainKey
-from agency.store.gaps import Excuse, passed_over, put_excuses
+from agency.store.gaps import Excuse, GivenUp, excuses, put_excuses
 from agency.store.stations import find_station
 from appliance.events.chain import Position
 from appliance.events.cloud_event import envelope
 from appliance.events.receipt import Receipt
+from appliance.events.sign import unverified_payload
 from appliance.events.ulid import new_ulid
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import CLOCK, MORNING, Station, jws_hash, visits
@@ -130,8 +131,11 @@ def test_an_operator_gives_up_what_is_missing(office: Office) -> None:
 
 
 def test_excuses_join_where_they_touch_and_overlap() -> None:
-    told = [Excuse("c", "k", first, last, "x", "") for first, last in ((3, 4), (4, 9), (10, 12), (20, 25))]
-    assert [passed_over(told, sequence) for sequence in (1, 3, 5, 10, 13, 20, 26)] == [0, 12, 12, 12, 12, 25, 25]
+    spans = ((20, 25), (3, 4), (4, 9), (21, 22), (10, 12))
+    told = GivenUp(Excuse("c", "k", first, last, f"by {first}", "") for first, last in spans)
+    assert [told.through(sequence) for sequence in (1, 3, 5, 10, 13, 20, 25, 26)] == [0, 12, 12, 12, 12, 25, 25, 25]
+    assert (told.by(5), told.by(25)) == (["by 10", "by 3", "by 4"], ["by 20", "by 21"])
+    assert GivenUp([]).through(1) == 0
 
 
 def written_into_the_store(office: Office, old: ChainKey, by: str) -> None:
@@ -211,3 +215,37 @@ def test_gaps_far_above_are_asked_for_when_the_ones_below_are_filled(
     assert receipt(office, old).missing == [[3, 3]]
     office.take(lines[2])
     assert receipt(office, old).missing == [[10, 20]]
+
+
+def test_a_chain_in_a_thousand_pieces_holds_nobody_up(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who declares every second event lost must not have the others wait for it behind the write lock."""
+    station, old = office.station, office.station.chain
+    lines = visits(station, 1200)
+    office.take_together(lines[at : at + 20 : 2] for at in range(0, len(lines), 20))
+    lost = [[sequence, sequence] for sequence in range(2, 1201, 2)]
+    asked: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        asked.append(1)
+        return excuses(*arguments)
+
+    monkeypatch.setattr(commit, "excuses", counted)
+    monkeypatch.setattr(receipts, "excuses", counted)
+    first = begin_anew(station, lost[:500])
+    broken = {**unverified_payload(first)["data"]["broken"], "lost": lost[500:]}
+    data = {"clock": CLOCK, "broken": broken}
+    second = station._append(envelope(station.origin, station.next, "chain.broken.v1", MORNING, data))
+    office.take(first, second)
+    assert receipt(office, old).through == 1201
+    assert len(asked) == 2
+
+
+def test_pieces_beyond_the_most_wait_for_an_operator(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    station, old = office.station, office.station.chain
+    monkeypatch.setattr(commit, "MOST_DECLARED", 2)
+    lines = visits(station, 9)
+    office.take(lines[0], lines[2], lines[4], lines[6], *lines[8:])
+    office.take(begin_anew(station, [[2, 2], [4, 4], [6, 6], [8, 8]]))
+    assert receipt(office, old).missing == [[6, 6], [8, 8]]
+    assert office.desk.run("station", "excuse", "bkk-001").code == 0
+    assert receipt(office, old).missing == []

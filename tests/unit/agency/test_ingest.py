@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import ECKey
 
+from agency.ingest import commit
 from agency.ingest.batch import Bundle, Tally, take
 from agency.ingest.receipts import Address, Urgency, compose
 from agency.store import chains
@@ -223,6 +224,18 @@ def test_a_second_chain_of_the_same_key_is_flagged(office: Office) -> None:
     twin = Station(office.station.id, office.station.recipients, office.station.signer)
     assert outcomes(office.take(twin.started())) == {"new": 1}
     assert flag(office) == "second_chain"
+
+
+def test_a_key_that_begins_chain_after_chain_is_stopped(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit, "MOST_CHAINS", 2)
+    twins = [Station(office.station.id, office.station.recipients, office.station.signer) for _ in range(3)]
+    lines = [twin.started() for twin in twins]
+    tally = office.take(*lines)
+    assert outcomes(tally) == {"new": 2, "quarantined": 1}
+    assert {address.chain for address in tally.urgencies} == {twin.chain for twin in twins[:2]}
+    assert outcomes(office.take(lines[2], twins[0].visit(Pupil.make(1)))) == {"duplicate": 1, "new": 1}
+    with office.database.read() as connection:
+        assert [kept.code for kept in chains.list_quarantined(connection)] == ["too_many_chains"]
 
 
 def test_what_a_revoked_station_sends_is_quarantined_and_never_covered(office: Office) -> None:
