@@ -39,10 +39,7 @@ def attendance(home: Home, arguments: argparse.Namespace) -> int:
         accesses.note(database, arguments, "attendance", f"{question.date} {arguments.set or 'every set'}")
     wants_json = arguments.json or arguments.format == "json"
     sys.stdout.write(as_json(report.lines) if wants_json else as_csv(report.lines))
-    if report.unreadable:
-        say(f"{report.unreadable} events are left out: signature or seal does not hold; see 'card-agency audit'")
-        return 1
-    return 0
+    return _left_out(report.unreadable)
 
 
 def anomalies(home: Home, arguments: argparse.Namespace) -> int:
@@ -82,10 +79,7 @@ def anomalies(home: Home, arguments: argparse.Namespace) -> int:
         show_json(lines)
     else:
         show_table(["sign", "from", "to", "stations", "people", "first", "events"], lines)
-    if unreadable := sum(one.unreadable for one in opened):
-        say(f"{unreadable} events are left out: signature or seal does not hold; see 'card-agency audit'")
-        return 1
-    return 0
+    return _left_out(sum(one.unreadable for one in opened))
 
 
 def officers(home: Home, arguments: argparse.Namespace) -> int:
@@ -103,13 +97,21 @@ def officers(home: Home, arguments: argparse.Namespace) -> int:
     with Database.open(home.database) as database:
         with database.read() as connection:
             ring, keys = KeyRing(event_keys(connection)), home.opening_keys()
-            lines = [asdict(work) for work in work_of(connection, events_of_day(connection, day), keys, ring)]
+            report = work_of(connection, events_of_day(connection, day), keys, ring)
         accesses.note(database, arguments, "officers", day)
+    lines = [asdict(work) for work in report.work]
     if arguments.json:
         show_json(lines)
     else:
         show_table([column.name for column in fields(Work)], lines)
-    return 0
+    return _left_out(report.unreadable)
+
+
+def _left_out(unreadable: int) -> int:
+    """Say how many events a report lacks; return the exit code."""
+    if unreadable:
+        say(f"{unreadable} events are left out: they are not what was signed; see 'card-agency audit'")
+    return 1 if unreadable else 0
 
 
 def _require_set(connection: "Connection", set_id: str | None) -> None:

@@ -1,6 +1,7 @@
 """The rows that a finding becomes."""
 
 from datetime import datetime
+from typing import Any
 
 from agency.clock import now_text, thai_day
 from agency.ingest.verification import Finding
@@ -10,7 +11,6 @@ from appliance.events.chain import Position
 
 def event_row(finding: Finding, position: Position, now: str) -> chains.Event:
     """Return the row of an event that counts. Raises ValueError, OverflowError where its time is none."""
-    event, data = finding.event, finding.event["data"]
     return chains.Event(
         chain=position.chain,
         kid=finding.kid,
@@ -18,14 +18,21 @@ def event_row(finding: Finding, position: Position, now: str) -> chains.Event:
         hash=finding.hash,
         previous=position.previous,
         station=finding.station,
-        type=event["type"],
-        time=event["time"],
-        day=thai_day(datetime.fromisoformat(event["time"])),
-        level=data.get("level"),
-        verdict=data.get("verdict"),
+        **told_columns(finding.event),
         received_at=now,
         jws=finding.jws,
     )
+
+
+def told_columns(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns that say again what a signed event says. Raises ValueError, OverflowError likewise."""
+    return {
+        "type": event["type"],
+        "time": event["time"],
+        "day": thai_day(datetime.fromisoformat(event["time"])),
+        "level": event["data"].get("level"),
+        "verdict": event["data"].get("verdict"),
+    }
 
 
 def quarantined_row(finding: Finding, position: Position | None, code: str) -> chains.Quarantined:

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from agency.clock import THAI_TIME
-from agency.store.database import Connection
+from agency.ingest.bundle import KeyRing
+from agency.reports.genuine import genuine
+from agency.store.database import Connection, DatabaseError
 from agency.store.events import events_of_number
+from agency.store.stations import event_keys
+from appliance.errors import VerificationError
 
 _STATION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _NUMBER = re.compile(r"#?([0-9]{1,10})")
@@ -58,11 +62,22 @@ def recorded_service(connection: Connection, shown: Shown, services: Mapping[str
         connection: the store.
         shown: what the panel showed.
         services: event type -> title.
+
+    Raises:
+        DatabaseError: an event of this number was altered, so neither yes nor no can be said.
     """
+    ring, is_altered = KeyRing(event_keys(connection, shown.station)), False
     for event in events_of_number(connection, shown.station, shown.number):
-        at = datetime.fromisoformat(event.time).astimezone(THAI_TIME)
-        if event.verdict is not None and (event.day, f"{at:%H:%M}") == (shown.day, shown.time):
+        try:
+            said = genuine(event, ring)
+        except VerificationError:
+            is_altered = True
+            continue
+        at = datetime.fromisoformat(said["time"]).astimezone(THAI_TIME)
+        if "verdict" in said["data"] and f"{at:%Y-%m-%d %H:%M}" == f"{shown.day} {shown.time}":
             return services.get(event.type, event.type)
+    if is_altered:
+        raise DatabaseError("an event of this number is not what was signed: see 'card-agency audit'")
     return None
 
 

@@ -8,12 +8,11 @@ audit means that there is nothing an operator must look at.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import chain as one_after_the_other
 from typing import Any
 
-from agency.clock import thai_day
 from agency.ingest.bundle import KeyRing, position_of
+from agency.ingest.rows import told_columns
 from agency.reports.contents import Contents
 from agency.reports.excuses import believed
 from agency.reports.problems import Problem, guarded
@@ -28,6 +27,7 @@ from agency.store.documents import list_documents
 from agency.store.epoch import Reach, reach
 from agency.store.gaps import OPERATOR, GivenUp
 from agency.store.stations import event_keys, flags
+from agency.store.strays import strays
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet
@@ -104,7 +104,8 @@ def audit(
     result.problems.extend(guarded(rosters, "", "rosters"))
     result.problems.extend(guarded(audit_questions(connection, public, result.counts), "", "questions"))
     result.problems.extend(guarded(audit_visits(connection, contents.keys, result.counts), "", "health visits"))
-    result.problems.extend(_audit_apart(connection, result.counts))
+    result.problems.extend(guarded(_audit_apart(connection, result.counts), "", "quarantine and forks"))
+    result.problems.extend(_strays(connection))
     result.problems.extend(guarded(_audit_documents(connection, public, result.counts), "", "documents"))
     return result
 
@@ -191,25 +192,27 @@ def _expected(row: Event | Quarantined, payload: dict[str, Any]) -> dict[str, An
     }
     if isinstance(row, Quarantined):
         return place
-    data = payload["data"]
-    return {
-        **place,
-        "type": payload["type"],
-        "time": payload["time"],
-        "day": thai_day(datetime.fromisoformat(payload["time"])),
-        "level": data.get("level"),
-        "verdict": data.get("verdict"),
-    }
+    return {**place, **told_columns(payload)}
 
 
 def _audit_apart(connection: Connection, counts: Counter[str]) -> Iterator[Problem]:
     for kept in chains.list_quarantined(connection):
         counts["quarantined"] += 1
         place = f"{kept.chain}/{kept.sequence}" if kept.chain else "no place"
-        yield Problem("quarantine", kept.station, place, f"quarantined: {kept.code}")
+        yield Problem("quarantine", kept.station, place, f"quarantined: {kept.code}{_altered(kept)}")
     for fork in chains.list_forks(connection):
         counts["forks"] += 1
-        yield Problem("fork", fork.station, f"{fork.chain}/{fork.sequence}", f"fork: {fork.reason}")
+        yield Problem("fork", fork.station, f"{fork.chain}/{fork.sequence}", f"fork: {fork.reason}{_altered(fork)}")
+
+
+def _altered(kept: Quarantined | chains.Fork) -> str:
+    return "" if jws_hash(kept.jws) == kept.hash else "; its text was altered"
+
+
+def _strays(connection: Connection) -> Iterator[Problem]:
+    for one in strays(connection):
+        words = f"{one.rows} rows of {one.table} belong to a chain of the key {one.kid} that is not held"
+        yield Problem("edited", "", str(one.chain), words)
 
 
 def _audit_documents(connection: Connection, keys: KeySet, counts: Counter[str]) -> Iterator[Problem]:

@@ -6,15 +6,15 @@ name comes out of that roster's seals, only here.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from agency.clock import THAI_TIME
 from agency.desk.opening import OpeningKeys
 from agency.desk.people import Person
 from agency.desk.rosters import member_context, open_member
 from agency.ingest.bundle import KeyRing
+from agency.reports.genuine import genuine
 from agency.store.chains import Event
 from agency.store.database import Connection
 from agency.store.documents import list_documents
@@ -51,20 +51,36 @@ class Work:
     refused: int = 0
 
 
-def officers(connection: Connection, events: Iterable[Event], keys: OpeningKeys, ring: KeyRing) -> list[Work]:
-    """Return what the officers did, by station and handle.
+@dataclass
+class Officers:
+    """The report.
+
+    Args:
+        work: by station and handle.
+        unreadable: events left out because they are not what was signed.
+    """
+
+    work: list[Work] = field(default_factory=list)
+    unreadable: int = 0
+
+
+def officers(connection: Connection, events: Iterable[Event], keys: OpeningKeys, ring: KeyRing) -> Officers:
+    """Return what the officers did.
 
     Args:
         connection: reads rosters.
         events: of the day, in the order of their chains.
         keys: open the rosters' members.
-        ring: the stations' event keys; an event whose signature does not hold is left out.
+        ring: the stations' event keys.
     """
     found: dict[tuple[str, str, str], Work] = {}
     source: dict[str, str] = defaultdict(str)  # station -> the roster of the officer at work
+    report = Officers()
     for event in events:
-        payload = _payload(event, ring)
-        if payload is None:
+        try:
+            payload = genuine(event, ring)
+        except VerificationError:
+            report.unreadable += 1
             continue
         data, at = payload["data"], datetime.fromisoformat(payload["time"]).astimezone(THAI_TIME)
         session, handle = data.get("officer"), data.get("officer")
@@ -79,14 +95,8 @@ def officers(connection: Connection, events: Iterable[Event], keys: OpeningKeys,
         person = _person(connection, roster, handle, keys)
         if person is not None:
             work.member, work.name = person.member, person.name
-    return sorted(found.values(), key=lambda work: (work.station, work.handle))
-
-
-def _payload(event: Event, ring: KeyRing) -> dict[str, Any] | None:
-    try:
-        return ring.open(event.jws)[1]
-    except VerificationError:
-        return None
+    report.work = sorted(found.values(), key=lambda work: (work.station, work.handle))
+    return report
 
 
 def _count(work: Work, event: Event, time: str) -> None:

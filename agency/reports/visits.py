@@ -8,6 +8,7 @@ from agency import citizen_number
 from agency.clock import THAI_TIME
 from agency.desk.opening import OpeningKeys, open_with
 from agency.ingest.bundle import KeyRing
+from agency.reports.genuine import genuine
 from agency.store.chains import Event
 from appliance.errors import VerificationError
 from appliance.events.chain import Position
@@ -64,7 +65,7 @@ def open_visits(events: Iterable[Event], keys: OpeningKeys, ring: KeyRing, progr
 
 
 def _open(event: Event, keys: OpeningKeys, ring: KeyRing) -> OpenedVisit:
-    _, payload = ring.open(event.jws)
+    payload = genuine(event, ring)
     data, place = payload["data"], Position(payload["chain"], int(payload["sequence"]), "")
     number = open_with(data["sealed"], keys, seal_context(payload["source"], place)).get("citizen_id")
     if not isinstance(number, str) or not citizen_number.is_valid(number):

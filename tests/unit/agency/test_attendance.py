@@ -119,6 +119,22 @@ def test_an_edited_event_is_left_out_and_told(school: Office) -> None:
     assert "P0001" not in ran.out
 
 
+@pytest.mark.parametrize("column", ["verdict = 'refused'", "type = 'police.x.v1'", "station = 'cnx-002'"])
+def test_who_writes_into_a_column_takes_nobody_from_the_report_unseen(school: Office, column: str) -> None:
+    with sqlite3.connect(school.desk.home.database) as connection:
+        connection.execute(f"UPDATE event SET {column} WHERE sequence = 2")  # noqa: S608
+    ran = school.desk.run("attendance", "--date", DAY)
+    assert (ran.code, "1 events are left out" in ran.err) == (1, True)
+
+
+def test_who_writes_into_a_column_brings_nobody_into_the_report(school: Office) -> None:
+    before = school.desk.run("attendance", "--date", DAY)
+    with sqlite3.connect(school.desk.home.database) as connection:
+        connection.execute("UPDATE event SET verdict = 'accepted'")
+    after = school.desk.run("attendance", "--date", DAY)
+    assert (after.code, after.out) == (0, before.out)
+
+
 @pytest.mark.parametrize("text", ["2026-13-01", "23/11/2026", "today", "20261123", "2569-02-29", "๒๕๖๙-๑๑-๒๓"])
 def test_a_date_that_is_none_is_wrong_use(office: Office, text: str) -> None:
     assert office.desk.run("attendance", "--date", text).code == 2

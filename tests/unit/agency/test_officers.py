@@ -1,5 +1,6 @@
 """The officers' day: handles become names through the roster that the station had, and every vouch is counted."""
 
+import sqlite3
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ from agency.desk.people import Person
 from appliance.events.cloud_event import envelope, seal_context
 from appliance.events.seal import seal
 from tests.unit.agency.conftest import Office
-from tests.unit.agency.fleet import CLOCK, DAY, MORNING, Station, citizen_number
+from tests.unit.agency.fleet import CLOCK, DAY, MORNING, Station, citizen_number, visits
 
 OFFICER = Person(citizen_number(51), "T17", "นายครู สอน", "officer")
 
@@ -94,3 +95,11 @@ def test_a_day_without_officers(office: Office) -> None:
     office.take(office.station.started())
     assert report(office) == []
     assert office.desk.run("officers", "--date", "x").code == 2
+
+
+def test_an_altered_event_is_left_out_and_told(office: Office) -> None:
+    office.take(*visits(office.station, 2))
+    with sqlite3.connect(office.desk.home.database) as connection:
+        connection.execute("UPDATE event SET verdict = 'refused' WHERE sequence = 2")
+    ran = office.desk.run("officers", "--date", DAY)
+    assert (ran.code, "1 events are left out" in ran.err) == (1, True)

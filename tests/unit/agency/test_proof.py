@@ -176,6 +176,8 @@ EDITS = [
         {("edited", "3"), ("signature", "3")},
     ),
     ("UPDATE event SET station='cnx-002' WHERE sequence=3", {("edited", "3")}),
+    ("UPDATE event SET kid='k' WHERE sequence=6", {("high_water", "6"), ("edited", "{chain}")}),
+    ("DELETE FROM chain", {("edited", "{chain}")}),
     ("DELETE FROM event WHERE sequence=3", {("missing", "4")}),
     ("DELETE FROM event WHERE sequence=6", {("high_water", "6")}),
     ("UPDATE chain SET high_water=5", {("high_water", "5")}),
@@ -208,7 +210,8 @@ def test_every_edit_is_found_in_its_place(held: Office, statement: str, found: s
         connection.execute(statement)
     ran = held.desk.run("audit", "--json")
     assert ran.code == 1
-    assert {(p["code"], p["place"].rsplit("/", 1)[1]) for p in ran.json()["problems"]} == found
+    told = {(p["code"], p["place"].rpartition("/")[2]) for p in ran.json()["problems"]}
+    assert told == {(code, place.format(chain=held.station.chain.id)) for code, place in found}
 
 
 @pytest.mark.parametrize(
