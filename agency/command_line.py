@@ -105,8 +105,9 @@ def _add_stations(commands: Commands, common: argparse.ArgumentParser) -> None:
     approve.add_argument("--fingerprint", metavar="TEXT", help="only if it is this: --fingerprint=TEXT")
     _add(group, common, "list", stations.list_)
     _add(group, common, "show", stations.show).add_argument("station", metavar="ID")
-    _add(group, common, "excuse", stations.excuse).add_argument("station", metavar="ID")
-    _add(group, common, "clear", stations.clear).add_argument("station", metavar="ID")
+    for decide in (_add(group, common, "excuse", stations.excuse), _add(group, common, "clear", stations.clear)):
+        decide.add_argument("station", metavar="ID", help="as 'card-agency station list' has it")
+        decide.add_argument("--purpose", metavar="TEXT", default="", help="why; it stands in 'card-agency access'")
     revoke = _add(group, common, "revoke", stations.revoke)
     revoke.add_argument("station", metavar="ID")
     revoke.description = (
@@ -235,6 +236,8 @@ def _add_reports(commands: Commands, common: argparse.ArgumentParser) -> None:
     audit = _add(commands, common, "audit", auditing.audit)
     every_help = "stay, audit every so many minutes, and log what is new"
     audit.add_argument("--every", metavar="N", type=whole(1, 10_080), help=every_help)
+    against_help = "a copy of an earlier agency.heads: what was held then must be held now"
+    audit.add_argument("--against", metavar="FILE", type=Path, help=against_help)
     group = _group(commands, common, "events", "The events that are held.")
     list_ = _add(group, common, "list", reports.list_events)
     list_.add_argument("--station", metavar="ID")

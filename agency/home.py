@@ -10,6 +10,7 @@
     agency.sqlite3
     linkage.toml                                                       whom the agency asks (linkage.configuration)
     agency.reach                                                       how far the database had come
+    agency.heads                                                       likewise, chain by chain, at the last audit
 """
 
 import json
@@ -71,6 +72,11 @@ class Home:
     def witness(self) -> Path:
         """Return the file that says how far the database had come; never restored together with it."""
         return self.path / "agency.reach"
+
+    @property
+    def heads(self) -> Path:
+        """Return the signed file that says what an audit found held."""
+        return self.path / "agency.heads"
 
     @property
     def linkage(self) -> Path:

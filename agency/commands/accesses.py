@@ -1,4 +1,4 @@
-"""Opening seals leaves a row: who, when, what, what for (``card-agency access``)."""
+"""Opening seals leaves a row, and so does what an operator decides: who, when, what, why (``card-agency access``)."""
 
 import argparse
 import getpass
@@ -10,16 +10,21 @@ from agency.commands.output import show_json, show_table
 from agency.home import Home
 
 if TYPE_CHECKING:
-    from agency.store.database import Database
+    from agency.store.database import Connection, Database
 
 
 def note(database: "Database", arguments: argparse.Namespace, command: str, about: str) -> None:
     """Write the row of a report, before any of it is given out. Raises DatabaseError: then it is not given out."""
+    with database.write() as connection:
+        put(connection, arguments, command, about)
+
+
+def put(connection: "Connection", arguments: argparse.Namespace, command: str, about: str) -> None:
+    """Write the row of a decision together with it."""
     from agency.clock import now_text
     from agency.store.accesses import Access, put_access
 
-    with database.write() as connection:
-        put_access(connection, Access(now_text(), _user(), command, about, arguments.purpose))
+    put_access(connection, Access(now_text(), _user(), command, about, arguments.purpose))
 
 
 def _user() -> str:
@@ -30,7 +35,7 @@ def _user() -> str:
 
 
 def list_(home: Home, arguments: argparse.Namespace) -> int:
-    """List who had seals opened and what for, the newest last."""
+    """List who had seals opened, or decided something for a station, and why; the newest last."""
     from agency.store.accesses import Access, list_accesses
     from agency.store.database import Database
 

@@ -5,17 +5,20 @@ import logging
 import os
 import threading
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agency.commands.output import progress, say, show_json
 from agency.commands.serve import start_log, stop_on_signal
-from agency.home import Home, read_jwks
+from agency.home import Home, read_jwks, write_public
 from agency.lock import held
 from agency.streams import as_far_as_read
+from appliance.errors import ConfigError, VerificationError, WrongUse
 
 if TYPE_CHECKING:
     from agency.reports.audit import Audit
     from agency.reports.contents import Contents
+    from agency.reports.heads import Heads
     from agency.reports.problems import Problem
     from agency.store.database import Connection
 
@@ -28,7 +31,7 @@ def audit(home: Home, arguments: argparse.Namespace) -> int:
     """Recompute everything in the store."""
     if arguments.every is not None:
         return _watch(home, arguments)
-    result = _audited(home, is_told=True)
+    result = _audited(home, arguments.against, is_told=True)
     clean = not result.problems
     if unopened := result.counts["seals_not_opened"]:
         say(f"{unopened} seals were not opened: none of their keys is in {home.keys}")
@@ -58,7 +61,7 @@ def _watch(home: Home, arguments: argparse.Namespace) -> int:
 
 def _look(home: Home, told: "set[Problem]") -> "set[Problem]":
     """Audit once and log what is new; return what is found now."""
-    found = set(_audited(home, is_told=False).problems)
+    found = set(_audited(home, None, is_told=False).problems)
     for problem in sorted(found - told, key=_words):
         _log.error("audit: %s", _words(problem))
     _log.info("audit: %s", f"not clean: {len(found)} findings" if found else "clean")
@@ -73,19 +76,54 @@ def _words(problem: "Problem") -> str:
     return f"{problem.code}: {problem.station or '-'} {problem.place}: {problem.text}"
 
 
-def _audited(home: Home, *, is_told: bool) -> "Audit":
+def _audited(home: Home, against: Path | None, *, is_told: bool) -> "Audit":
+    """Audit; where nothing is gone, leave the heads behind for the next one."""
     from agency.ingest.restored import Witness
     from agency.reports.audit import Witnesses
     from agency.reports.audit import audit as audit_of
+    from agency.reports.problems import Problem
     from agency.store.database import Database
 
+    heads, faults = [], []
+    for path in filter(None, (home.heads if home.heads.exists() else None, against)):
+        try:
+            heads.append(_read_heads(home, path))
+        except (VerificationError, OSError, ValueError) as error:
+            if path == against:
+                raise WrongUse(f"{path} holds no heads of this agency: {_why(error)}") from None
+            faults.append(Problem("gone", "", path.name, f"tells nothing: {_why(error)}; look, then move it away"))
     with Database.open(home.database) as database:
         agency = database.meta()["agency"]
         with database.read() as connection:
             contents = _contents(home, connection, agency)
-            witnesses = Witnesses(Witness(home.witness).read(), read_jwks(home.public / "stations.jwks"))
+            witnesses = Witnesses(Witness(home.witness).read(), read_jwks(home.public / "stations.jwks"), heads)
             say_so = progress("audited") if is_told else lambda done: None
-            return audit_of(connection, home.public_keys(), contents, say_so, witnesses)
+            result = audit_of(connection, home.public_keys(), contents, say_so, witnesses)
+            result.problems.extend(faults)
+            if not any(problem.code == "gone" for problem in result.problems):
+                _leave_heads(home, connection)
+    return result
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _read_heads(home: Home, path: Path) -> "Heads":
+    from agency.reports.heads import read
+    from appliance.events.sign import KeySet
+
+    return read(path.read_text("utf-8"), KeySet(home.public_keys()))
+
+
+def _leave_heads(home: Home, connection: "Connection") -> None:
+    from agency.reports.heads import compose
+    from appliance.events.sign import Signer
+
+    try:
+        write_public(home.heads, compose(connection, Signer(home.key("document"))))
+    except (ConfigError, OSError) as error:
+        say(f"{home.heads} stays as it was, for later audits to look at: {_why(error)}")
 
 
 def _contents(home: Home, connection: "Connection", agency: str) -> "Contents":

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agency.commands import accesses
 from agency.commands.output import say, show_json, show_table
 from agency.home import Home, jwks_text, write_private, write_public
 from appliance.errors import ConfigError, VerificationError, WrongUse
@@ -146,6 +147,8 @@ def clear(home: Home, arguments: argparse.Namespace) -> int:
         if find_station(connection, arguments.station) is None:
             raise WrongUse(f"no station {arguments.station}; 'card-agency station list' shows all")
         reason = clear_flag(connection, arguments.station)
+        if reason:
+            accesses.put(connection, arguments, "station clear", f"{arguments.station} {reason}")
     say(f"{arguments.station}: the flag {reason} is cleared" if reason else f"{arguments.station} has no flag")
     return 0
 
@@ -184,6 +187,8 @@ def excuse(home: Home, arguments: argparse.Namespace) -> int:
             here = [Excuse(*chain.key, first, last, OPERATOR, now_text()) for first, last in gaps(connection, chain)]
             put_excuses(connection, chain.key, here)
             given_up += here
+        if given_up:
+            accesses.put(connection, arguments, "station excuse", f"{arguments.station}, {len(given_up)} stretches")
     for one in given_up:
         say(f"{one.chain}: {one.first} to {one.last} are given up; 'card-agency audit' goes on naming them")
     say("receipts follow when the station sends next" if given_up else f"nothing of {arguments.station} is missing")

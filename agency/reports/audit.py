@@ -6,7 +6,7 @@ audit means that there is nothing an operator must look at.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain as one_after_the_other
 from typing import Any
@@ -15,6 +15,7 @@ from agency.ingest.bundle import KeyRing, position_of
 from agency.ingest.rows import told_columns
 from agency.reports.contents import Contents
 from agency.reports.excuses import believed
+from agency.reports.heads import Heads, gone
 from agency.reports.problems import Problem, guarded
 from agency.reports.questions import audit_questions, audit_visits
 from agency.reports.receipts import audit_receipts
@@ -53,10 +54,12 @@ class Witnesses:
     Args:
         reach: how far the store had come when receipts last left.
         keys: the published event keys of the stations.
+        heads: what earlier audits left behind.
     """
 
     reach: Reach | None = None
     keys: list[Jwk] | None = None
+    heads: Sequence[Heads] = ()
 
 
 NOBODY = Witnesses()
@@ -98,6 +101,8 @@ def audit(
     seen = witnesses.reach
     if seen is not None and seen > reach(connection):
         result.problems.append(Problem("restored", "", f"epoch {seen.epoch}", "receipts have left of a newer store"))
+    for heads in witnesses.heads:
+        result.problems.extend(guarded(gone(connection, heads), "", "heads"))
     if witnesses.keys is not None:
         result.problems.extend(guarded(audit_keys(connection, witnesses.keys), "", "keys"))
     rosters = audit_rosters(connection, contents.keys, public, result.counts, progress)

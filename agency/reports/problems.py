@@ -11,7 +11,7 @@ class Problem:
     """Something an operator must look at.
 
     Args:
-        code: of the rows: ``edited signature gap broken missing excused high_water receipt restored document key
+        code: of the rows: ``edited signature gap broken missing excused high_water receipt restored gone document key
             roster answer visit``;
             of what a station said: ``clash second_chain lost_chain fork quarantine content twice time seal
             service``; ``flag``.

@@ -1,4 +1,4 @@
-"""Who had seals opened, when and what for. Rows are only added: a report without its row is never given out."""
+"""Who had seals opened or decided something, when and why. Rows are only added: without its row no report is given out."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from agency.store.tables import access
 
 @dataclass(frozen=True)
 class Access:
-    """One report that opened seals.
+    """One report that opened seals, or one decision of an operator.
 
     Args:
         at: RFC 3339.
         user: of the operating system.
-        command: such as ``attendance``.
-        about: day and set.
+        command: such as ``attendance`` or ``station clear``.
+        about: day and set, or station and what was decided.
         purpose: in the user's words; empty where none were given.
     """
 

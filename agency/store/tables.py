@@ -8,7 +8,7 @@ not fit (another event in the same place, an event that does not link) goes to `
 ``question`` holds each online question from the moment at which somebody may have been asked, and its answer.
 ``health_visit`` holds visits that were opened; ``subject`` is a keyed hash whose key is not in here.
 
-``access`` holds who had seals opened.
+``access`` holds who had seals opened, and what operators decided.
 
 ``excused`` names stretches of a chain that will never come: declared lost in an event that its own key signed (``by``
 is that event's hash), or given up by an operator.

@@ -10,6 +10,7 @@ import pytest
 
 from agency.commands import auditing
 from agency.home import Home
+from agency.store.stations import flag_station
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import DAY, Pupil, visits
 from tests.unit.agency.site import Site, running, wait_until
@@ -84,3 +85,20 @@ def test_the_audit_of_run_looks_at_once_and_ends_with_it(site: Site) -> None:
     second = site.start("audit", sys.executable, "-m", "agency", "audit", "--every", "60", "--home", home)
     assert second.process.wait(10) == 7
     assert program.end() == 0
+
+
+def test_what_an_operator_decides_leaves_a_row(office: Office) -> None:
+    lines = visits(office.station, 4)
+    office.take(lines[0], lines[2], lines[4])
+    desk = office.desk
+    assert desk.run("station", "excuse", "bkk-001", "--purpose", "the disk burnt").code == 0
+    desk.run("station", "excuse", "bkk-001")
+    with office.database.write() as connection:
+        flag_station(connection, "bkk-001", "fork")
+    desk.run("station", "clear", "bkk-001", "--purpose", "a cloned image")
+    desk.run("station", "clear", "bkk-001")
+    rows = [(one["command"], one["about"], one["purpose"]) for one in desk.run("access", "--json").json()]
+    assert rows == [
+        ("station excuse", "bkk-001, 2 stretches", "the disk burnt"),
+        ("station clear", "bkk-001 fork", "a cloned image"),
+    ]

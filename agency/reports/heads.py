@@ -1,0 +1,98 @@
+"""The heads: a signed file that says how far the store had come at an audit, and that a later audit holds it against.
+
+Rows can be deleted so that what is left fits together: the end of a chain with its receipt and its mark, a whole chain,
+a fork with its flag. Only what was said of them elsewhere tells. So each audit that finds nothing gone leaves the heads
+beside the database; a copy of that file on another machine is out of reach for whoever has this one (docs/adr/0040).
+
+The first line is a JWS over the hash of the others::
+
+    chain ULID KID THROUGH HELD HASH
+    apart HASH
+    rows TABLE NUMBER
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agency.clock import now_text
+from agency.reports.problems import Problem
+from agency.store import heads as store
+from agency.store.chains import ChainKey, find_chain, is_apart, links_between
+from agency.store.database import Connection
+from appliance.errors import VerificationError
+from appliance.events.sign import KeySet, MessageType, Signer
+
+HEADS_TYPE = MessageType("card-heads+jws")
+
+
+@dataclass(frozen=True)
+class Heads:
+    """How far a store had come.
+
+    Args:
+        made_at: RFC 3339.
+        lines: as in the file.
+    """
+
+    made_at: str
+    lines: Sequence[str]
+
+
+def compose(connection: Connection, signer: Signer) -> str:
+    """Return the file for the store as it is."""
+    lines = [f"chain {h.key.id} {h.key.kid} {h.through} {h.held} {h.hash}" for h in store.heads(connection)]
+    lines += [f"apart {hash_}" for hash_ in store.apart(connection)]
+    lines += [f"rows {table} {count}" for table, count in store.row_counts(connection).items()]
+    said = {"made_at": now_text(), "lines": len(lines), "sha256": _digest(lines)}
+    return "\n".join([signer.sign(said, HEADS_TYPE), *lines]) + "\n"
+
+
+def read(text: str, keys: KeySet) -> Heads:
+    """Read a file that was composed here.
+
+    Raises:
+        VerificationError: it is not ours, or not whole.
+    """
+    token, *lines = text.split("\n")
+    said = keys.verify(token, HEADS_TYPE, "document")
+    if lines[-1:] != [""] or _digest(lines[:-1]) != said.get("sha256"):
+        raise VerificationError("the lines are not those that were signed")
+    return Heads(str(said.get("made_at")), lines[:-1])
+
+
+def gone(connection: Connection, seen: Heads) -> Iterator[Problem]:
+    """Yield what was held when the heads were made and is not any more."""
+    rows = store.row_counts(connection)
+    for line in seen.lines:
+        match line.split(" "):
+            case ["chain", id_, kid, through, held, hash_]:
+                yield from _gone_of(connection, store.Head(ChainKey(id_, kid), int(through), int(held), hash_), seen)
+            case ["apart", hash_] if not is_apart(connection, hash_):
+                yield Problem("gone", "", hash_, f"stood apart as a fork or in the quarantine at {seen.made_at}")
+            case ["rows", table, count] if rows.get(table, 0) < int(count):
+                words = f"{count} rows were held at {seen.made_at}, {rows.get(table, 0)} are now"
+                yield Problem("gone", "", table, words)
+
+
+def _gone_of(connection: Connection, head: store.Head, seen: Heads) -> Iterator[Problem]:
+    place = f"{head.key.id}/{head.through}"
+    chain = find_chain(connection, head.key)
+    if chain is None:
+        yield Problem("gone", "", place, f"a chain was held at {seen.made_at}, and is not now")
+        return
+    held = store.held_through(connection, head.key, head.through)
+    at_head = links_between(connection, head.key, head.through, head.through).get(head.through)
+    if held < head.held:
+        words = f"{head.held} events were held up to here at {seen.made_at}, {held} are now"
+        yield Problem("gone", chain.station, place, words)
+    elif head.through and (at_head is None or at_head.hash != head.hash):
+        yield Problem("gone", chain.station, place, f"another event was held here at {seen.made_at}")
+    elif chain.high_water < head.through:
+        yield Problem("gone", chain.station, place, f"the high-water mark was here at {seen.made_at}")
+
+
+def _digest(lines: Sequence[str]) -> str:
+    digest = hashlib.sha256("\n".join(lines).encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,57 @@
+"""How far everything in the store has come, in a few numbers: what a later look can be held against."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+
+from agency.store.chains import ChainKey, list_chains
+from agency.store.database import Connection
+from agency.store.tables import access, document, event, fork, health_visit, quarantine, question, roster
+
+_ONLY_GROW = (access, document, health_visit, question, roster)
+
+
+class Head(NamedTuple):
+    """How far a chain has come.
+
+    Args:
+        key: which chain.
+        through: its high-water mark.
+        held: how many positions up to there are held; fewer than ``through`` where some are given up.
+        hash: of position ``through``; the kid when that is 0.
+    """
+
+    key: ChainKey
+    through: int
+    held: int
+    hash: str
+
+
+def heads(connection: Connection) -> Iterator[Head]:
+    """Yield the head of every chain."""
+    for chain in list_chains(connection):
+        held = held_through(connection, chain.key, chain.high_water)
+        yield Head(chain.key, chain.high_water, held, chain.hash)
+
+
+def held_through(connection: Connection, key: ChainKey, sequence: int) -> int:
+    """Return how many positions of a chain are held up to a number."""
+    counts = [
+        select(func.count()).where(
+            (table.c.chain == key.id) & (table.c.kid == key.kid) & (table.c.sequence <= sequence)
+        )
+        for table in (event, quarantine)
+    ]
+    return sum(connection.execute(query).scalar_one() for query in counts)
+
+
+def apart(connection: Connection) -> Iterator[str]:
+    """Yield the hash of everything that stands apart, in order."""
+    for table in (fork, quarantine):
+        yield from connection.execute(select(table.c.hash).order_by(table.c.hash)).scalars()
+
+
+def row_counts(connection: Connection) -> dict[str, int]:
+    """Return how many rows each table has that nothing of ours deletes from."""
+    return {t.name: connection.execute(select(func.count()).select_from(t)).scalar_one() for t in _ONLY_GROW}
