@@ -1,4 +1,4 @@
-"""Who had seals opened or decided something, when and why. Rows are only added: without its row no report is given out."""
+"""Who had seals opened or decided something, when and why. Rows are only added: no report is given out without one."""
 
 from dataclasses import dataclass
 

@@ -46,17 +46,21 @@ def edit(office: Office, *statements: str) -> None:
             connection.execute(statement)
 
 
-HASH_OF_4 = "(SELECT hash FROM event WHERE sequence = 4)"
+BACK_TO_4 = "UPDATE chain SET high_water = 4, hash = (SELECT hash FROM event WHERE sequence = 4)"
 EDITS = {
     "the end of a revoked chain": (
         "UPDATE event_key SET revoked_at = '2026-11-24T00:00:00+00:00'",
-        f"UPDATE chain SET high_water = 4, hash = {HASH_OF_4}",
+        BACK_TO_4,
         "DELETE FROM event WHERE sequence > 4",
         "DELETE FROM quarantine",
         "DELETE FROM receipt",
     ),
     "a whole chain with its receipt": (
-        *(f"DELETE FROM {table}" for table in ("event", "quarantine", "fork", "receipt", "chain")),
+        "DELETE FROM event",
+        "DELETE FROM quarantine",
+        "DELETE FROM fork",
+        "DELETE FROM receipt",
+        "DELETE FROM chain",
     ),
     "a fork": ("DELETE FROM fork",),
     "a quarantined event at the end": (
@@ -69,7 +73,7 @@ EDITS = {
         "DELETE FROM event WHERE sequence = 3",
         "INSERT INTO excused SELECT id, kid, 3, 3, 'operator', '2026-11-24T00:00:00+00:00' FROM chain",
     ),
-    "a mark that goes back": (f"UPDATE chain SET high_water = 4, hash = {HASH_OF_4}", "DELETE FROM receipt"),
+    "a mark that goes back": (BACK_TO_4, "DELETE FROM receipt"),
     "who opened seals": ("DELETE FROM access",),
 }
 
