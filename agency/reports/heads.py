@@ -8,6 +8,7 @@ The first line is a JWS over the hash of the others::
 
     chain ULID KID THROUGH HELD HASH
     apart HASH
+    approved STATION KID AT
     rows TABLE NUMBER
 """
 
@@ -44,6 +45,7 @@ def compose(connection: Connection, signer: Signer) -> str:
     """Return the file for the store as it is."""
     lines = [f"chain {h.key.id} {h.key.kid} {h.through} {h.held} {h.hash}" for h in store.heads(connection)]
     lines += [f"apart {hash_}" for hash_ in store.apart(connection)]
+    lines += [f"approved {' '.join(one)}" for one in store.approvals(connection)]
     lines += [f"rows {table} {count}" for table, count in store.row_counts(connection).items()]
     said = {"made_at": now_text(), "lines": len(lines), "sha256": _digest(lines)}
     return "\n".join([signer.sign(said, HEADS_TYPE), *lines]) + "\n"
@@ -64,13 +66,16 @@ def read(text: str, keys: KeySet) -> Heads:
 
 def gone(connection: Connection, seen: Heads) -> Iterator[Problem]:
     """Yield what was held when the heads were made and is not any more."""
-    rows = store.row_counts(connection)
+    rows, approvals = store.row_counts(connection), set(store.approvals(connection))
     for line in seen.lines:
         match line.split(" "):
             case ["chain", id_, kid, through, held, hash_]:
                 yield from _gone_of(connection, store.Head(ChainKey(id_, kid), int(through), int(held), hash_), seen)
             case ["apart", hash_] if not is_apart(connection, hash_):
                 yield Problem("gone", "", hash_, f"stood apart as a fork or in the quarantine at {seen.made_at}")
+            case ["approved", station, kid, at] if store.Approval(station, kid, at) not in approvals:
+                words = f"the key {kid or 'of the station'} was approved at {at}, as it stood at {seen.made_at}"
+                yield Problem("gone", station, kid, words)
             case ["rows", table, count] if rows.get(table, 0) < int(count):
                 words = f"{count} rows were held at {seen.made_at}, {rows.get(table, 0)} are now"
                 yield Problem("gone", "", table, words)

@@ -8,18 +8,19 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from agency.reports.problems import Problem
+from agency.reports.problems import Problem, guarded
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey
 from agency.store.database import Connection
 from agency.store.epoch import reach
-from agency.store.events import received_at
+from agency.store.events import newest_arrival, received_at
 from agency.store.receipts import KeptReceipt, kept_receipts
 from agency.store.stations import event_keys
 from appliance.errors import VerificationError
 from appliance.events.receipt import Receipt
 from appliance.events.sign import KeySet
 
+CLOCK_SET = timedelta(minutes=5)  # by which this machine's clock may have been set back between the two
 LONGEST_OWED = timedelta(minutes=1)  # seconds between a commit and its receipt, and an ingest that starts anew
 
 
@@ -31,13 +32,26 @@ def audit_receipts(connection: Connection, owned: list[Chain], keys: KeySet, cou
         chain = by_key.get(ChainKey(kept.chain, kept.kid))
         station = chain.station if chain else ""
         by_key.pop(ChainKey(kept.chain, kept.kid), None)
-        for text in _contradictions(connection, kept, chain, keys):
-            yield Problem("receipt", station, kept.chain, text)
+        found = (
+            Problem("receipt", station, kept.chain, text) for text in _contradictions(connection, kept, chain, keys)
+        )
+        yield from guarded(found, station, kept.chain)
     good = {key.kid for key in event_keys(connection) if key.revoked_at is None}  # a revoked key gets none
     for chain in by_key.values():
-        came = received_at(connection, chain.key, chain.high_water)
-        if chain.kid in good and came is not None and datetime.fromisoformat(came) < datetime.now(UTC) - LONGEST_OWED:
-            yield Problem("receipt", chain.station, chain.id, f"no receipt is kept, {chain.high_water} events are held")
+        if chain.kid in good:
+            yield from guarded(_owed(connection, chain), chain.station, chain.id)
+
+
+def _owed(connection: Connection, chain: Chain) -> Iterator[Problem]:
+    came = received_at(connection, chain.key, chain.high_water)
+    if came is not None and _is_owed_since(came):
+        yield Problem("receipt", chain.station, chain.id, f"no receipt is kept, {chain.high_water} events are held")
+
+
+def _is_owed_since(came: str) -> bool:
+    """Say whether a receipt for what came then must have left by now; what comes in the future is none of ours."""
+    age = datetime.now(UTC) - datetime.fromisoformat(came)
+    return not -CLOCK_SET < age < LONGEST_OWED
 
 
 def _contradictions(connection: Connection, kept: KeptReceipt, chain: Chain | None, keys: KeySet) -> Iterator[str]:
@@ -57,6 +71,13 @@ def _contradictions(connection: Connection, kept: KeptReceipt, chain: Chain | No
         yield f"a receipt was signed through {receipt.through}; the high-water mark is {chain.high_water}"
     elif not _is_held(connection, chain, receipt):
         yield f"the event {receipt.through} that a receipt was signed for is not the one that is held"
+    came, committed = newest_arrival(connection, chain.key, receipt.through), receipt.committed_at
+    if (
+        came is not None
+        and _is_owed_since(came)
+        and datetime.fromisoformat(came) > datetime.fromisoformat(committed) + CLOCK_SET
+    ):
+        yield f"an event came at {came}, after the receipt of {committed} that covers it"
 
 
 def _is_held(connection: Connection, chain: Chain, receipt: Receipt) -> bool:

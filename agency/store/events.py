@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from agency.store.chains import ChainKey, Event
 from agency.store.database import Connection
@@ -43,6 +43,12 @@ def received_at(connection: Connection, key: ChainKey, sequence: int) -> str | N
     """Return when an event was received; None where none is held there."""
     own = (event.c.chain == key.id) & (event.c.kid == key.kid) & (event.c.sequence == sequence)
     return connection.execute(select(event.c.received_at).where(own)).scalar()
+
+
+def newest_arrival(connection: Connection, key: ChainKey, through: int) -> str | None:
+    """Return the latest time at which an event of a chain up to a number was received; None where there is none."""
+    own = (event.c.chain == key.id) & (event.c.kid == key.kid) & (event.c.sequence <= through)
+    return connection.execute(select(func.max(event.c.received_at)).where(own)).scalar()
 
 
 def events_of_number(connection: Connection, station: str, sequence: int) -> list[Event]:

@@ -7,7 +7,8 @@ from sqlalchemy import func, select
 
 from agency.store.chains import ChainKey, list_chains
 from agency.store.database import Connection
-from agency.store.tables import access, document, event, fork, health_visit, quarantine, question, roster
+from agency.store.stations import event_keys
+from agency.store.tables import access, document, event, fork, health_visit, quarantine, question, roster, station
 
 _ONLY_GROW = (access, document, health_visit, question, roster)
 
@@ -26,6 +27,20 @@ class Head(NamedTuple):
     through: int
     held: int
     hash: str
+
+
+class Approval(NamedTuple):
+    """When a station was approved, or with a ``kid`` one of its keys.
+
+    Args:
+        station: station id.
+        kid: empty for the station.
+        at: RFC 3339.
+    """
+
+    station: str
+    kid: str
+    at: str
 
 
 def heads(connection: Connection) -> Iterator[Head]:
@@ -50,6 +65,14 @@ def apart(connection: Connection) -> Iterator[str]:
     """Yield the hash of everything that stands apart, in order."""
     for table in (fork, quarantine):
         yield from connection.execute(select(table.c.hash).order_by(table.c.hash)).scalars()
+
+
+def approvals(connection: Connection) -> Iterator[Approval]:
+    """Yield when each station and each of its keys was approved."""
+    for id_, at in connection.execute(select(station.c.id, station.c.approved_at).order_by(station.c.id)):
+        yield Approval(id_, "", at)
+    for key in event_keys(connection):
+        yield Approval(key.station, key.kid, key.approved_at)
 
 
 def row_counts(connection: Connection) -> dict[str, int]:

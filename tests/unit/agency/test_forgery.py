@@ -2,12 +2,15 @@
 
 import random
 import sqlite3
+import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agency.reports import receipts
 from agency.store import chains
 from agency.store.database import Database
 from agency.store.epoch import Reach
@@ -48,7 +51,8 @@ def test_the_last_rows_cannot_be_taken_off_with_their_mark(bench: Bench) -> None
     bench.run(event(*lines))
     assert found(bench.office) == []
     edit(bench.office, "DELETE FROM event WHERE sequence > 4", LOWERED, hash=jws_hash(lines[3]))
-    assert found(bench.office) == [("receipt", "a receipt was signed through 6; the high-water mark is 4")]
+    assert ("receipt", "a receipt was signed through 6; the high-water mark is 4") in found(bench.office)
+    assert codes(bench.office) == {"receipt", "gone"}
 
 
 def test_rows_above_the_mark_were_promised_to_nobody_and_come_again(bench: Bench) -> None:
@@ -62,6 +66,7 @@ def test_rows_above_the_mark_were_promised_to_nobody_and_come_again(bench: Bench
 
 
 def test_whoever_takes_the_receipt_along_is_found_by_the_next_event(bench: Bench) -> None:
+    """Even where no audit had looked before."""
     lines = visits(bench.office.station, 5)
     bench.run(event(*lines))
     taken_off = ("DELETE FROM event WHERE sequence > 4", LOWERED, "DELETE FROM receipt")
@@ -101,6 +106,21 @@ def test_a_receipt_of_another_chain_or_another_history_is_named(bench: Bench) ->
     for change, text in changes:
         edit(bench.office, "UPDATE receipt SET jws=:jws", jws=replace(held, **change).sign(bench.signer))
         assert found(bench.office) == [("receipt", text)]
+
+
+def test_an_arrival_that_was_put_off_is_later_than_its_receipt(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hides that an event came before its own time must write a later arrival."""
+    bench.run(event(*visits(bench.office.station, 3)))
+    edit(bench.office, "UPDATE event SET received_at='2099-01-01T00:00:00.000+00:00' WHERE sequence=3")
+    ((code, text),) = found(bench.office)
+    assert (code, text.startswith("an event came at 2099-01-01T00:00:00.000+00:00, after")) == ("receipt", True)
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    monkeypatch.setattr(receipts, "CLOCK_SET", timedelta(0))
+    edit(bench.office, "UPDATE event SET received_at=:soon WHERE sequence=3", soon=soon)
+    time.sleep(1)
+    assert found(bench.office) == [], "a receipt may be on its way"
+    monkeypatch.setattr(receipts, "LONGEST_OWED", timedelta(0))
+    assert codes(bench.office) == {"receipt"}
 
 
 def test_the_newest_receipt_is_kept_before_it_leaves(bench: Bench) -> None:

@@ -74,6 +74,8 @@ EDITS = {
         "INSERT INTO excused SELECT id, kid, 3, 3, 'operator', '2026-11-24T00:00:00+00:00' FROM chain",
     ),
     "a mark that goes back": (BACK_TO_4, "DELETE FROM receipt"),
+    "when a station was approved": ("UPDATE station SET approved_at = '2020-01-01T00:00:00+00:00'",),
+    "when a key was approved": ("UPDATE event_key SET approved_at = '2020-01-01T00:00:00+00:00'",),
     "who opened seals": ("DELETE FROM access",),
 }
 
