@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agency.store.database import Connection
 
 _NICE = 10  # events come first
+_ALTERED = ("edited", "signature", "broken", "high_water", "restored", "gone")  # not to be taken for what is held
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def _words(problem: "Problem") -> str:
 
 
 def _audited(home: Home, against: Path | None, *, is_told: bool) -> "Audit":
-    """Audit; where nothing is gone, leave the heads behind for the next one."""
+    """Audit; where the rows are what was held, leave the heads behind for the next one."""
     from agency.ingest.restored import Witness
     from agency.reports.audit import Witnesses
     from agency.reports.audit import audit as audit_of
@@ -100,7 +101,7 @@ def _audited(home: Home, against: Path | None, *, is_told: bool) -> "Audit":
             say_so = progress("audited") if is_told else lambda done: None
             result = audit_of(connection, home.public_keys(), contents, say_so, witnesses)
             result.problems.extend(faults)
-            if not any(problem.code == "gone" for problem in result.problems):
+            if not any(problem.code in _ALTERED for problem in result.problems):
                 _leave_heads(home, connection)
     return result
 

@@ -45,7 +45,7 @@ def compose(connection: Connection, signer: Signer) -> str:
     """Return the file for the store as it is."""
     lines = [f"chain {h.key.id} {h.key.kid} {h.through} {h.held} {h.hash}" for h in store.heads(connection)]
     lines += [f"apart {hash_}" for hash_ in store.apart(connection)]
-    lines += [f"approved {' '.join(one)}" for one in store.approvals(connection)]
+    lines += [f"approved {one.station} {one.kid} {one.at}" for one in store.approvals(connection)]
     lines += [f"rows {table} {count}" for table, count in store.row_counts(connection).items()]
     said = {"made_at": now_text(), "lines": len(lines), "sha256": _digest(lines)}
     return "\n".join([signer.sign(said, HEADS_TYPE), *lines]) + "\n"

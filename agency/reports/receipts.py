@@ -71,13 +71,10 @@ def _contradictions(connection: Connection, kept: KeptReceipt, chain: Chain | No
         yield f"a receipt was signed through {receipt.through}; the high-water mark is {chain.high_water}"
     elif not _is_held(connection, chain, receipt):
         yield f"the event {receipt.through} that a receipt was signed for is not the one that is held"
-    came, committed = newest_arrival(connection, chain.key, receipt.through), receipt.committed_at
-    if (
-        came is not None
-        and _is_owed_since(came)
-        and datetime.fromisoformat(came) > datetime.fromisoformat(committed) + CLOCK_SET
-    ):
-        yield f"an event came at {came}, after the receipt of {committed} that covers it"
+    latest = datetime.fromisoformat(receipt.committed_at) + CLOCK_SET
+    came = newest_arrival(connection, chain.key, receipt.through)
+    if came is not None and _is_owed_since(came) and datetime.fromisoformat(came) > latest:
+        yield f"an event came at {came}, after the receipt of {receipt.committed_at} that covers it"
 
 
 def _is_held(connection: Connection, chain: Chain, receipt: Receipt) -> bool:

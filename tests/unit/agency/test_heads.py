@@ -111,6 +111,15 @@ def test_what_comes_again_is_no_longer_gone(office: Office) -> None:
     assert codes(office) == []
 
 
+def test_a_store_that_somebody_wrote_into_is_not_what_later_audits_are_held_against(audited: Office) -> None:
+    kept = audited.desk.home.heads.read_bytes()
+    edit(audited, "UPDATE chain SET high_water = 99")
+    assert "high_water" in codes(audited)
+    assert audited.desk.home.heads.read_bytes() == kept
+    edit(audited, "UPDATE chain SET high_water = 7")
+    assert "gone" not in codes(audited)
+
+
 def test_a_copy_elsewhere_tells_what_this_machine_forgot(audited: Office, tmp_path: Path) -> None:
     copy = tmp_path / "heads of monday"
     copy.write_bytes(audited.desk.home.heads.read_bytes())
