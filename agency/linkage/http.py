@@ -1,25 +1,33 @@
 """One HTTP exchange with an end: a deadline for all of it, a limit for its size, a certificate that is checked.
 
 The standard library's client bounds each wait and not their sum: a server that sends a byte a second holds it for
-hours. Here a watchdog shuts the socket down when the time is over; only the look-up of the name has the system's own
-time. What is of a person goes in a body, never in a URL, for those end up in the logs of proxies. Redirects are not
-followed: the address is configuration.
+hours. Here each wait gets what is left of the time, so nothing is shut down from another thread: that takes the layer
+of TLS off, and what is read next is read in clear. Only the look-up of the name has the system's own time.
+
+A body is believed only whole: as long as it was announced, or chunked to its last chunk. What is of a person goes in a
+body, never in a URL, for those end up in the logs of proxies. Redirects are not followed: the address is configuration.
 """
 
 import http.client
+import io
 import ipaddress
+import re
 import socket
 import ssl
-import threading
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from appliance.errors import ConfigError
 
 MAX_BODY_BYTES = 65_536
+_MAX_RECEIVED_BYTES = 2 * MAX_BODY_BYTES  # with the headers, and what chunks cost
+_PORTS = {"http": 80, "https": 443}
+_LENGTH, _CHUNK = re.compile(r"[0-9]{1,9}"), re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
+_HTTP_1_1 = 11
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
 
 
@@ -82,33 +90,48 @@ class Endpoint:
             NotReached: it never left.
             NoAnswer: it left, and no whole answer came in time.
         """
+        ends_s = time.monotonic() + self.timeout_s
         parts = urlsplit(self.url)
-        connection = self._connection(parts)
-        connected: list[socket.socket] = []
-        watchdog = threading.Timer(self.timeout_s, _shut, (connection, connected))
-        watchdog.daemon = True
-        watchdog.start()
         try:
+            request = self._request(parts, path, body, content_type)
+            line = _Line(self._connect(parts, ends_s), ends_s)
+        except _FAILURES as error:  # without its words: they may hold what was sent
+            raise NotReached(type(error).__name__) from None
+        with line:
             try:
-                connection.connect()
-                connected.append(connection.sock)  # the connection lets go of it when the headers are read
-            except _FAILURES as error:  # without its words: they may hold what was sent
-                raise NotReached(type(error).__name__) from None
-            try:
-                headers = {**(self.headers or {}), "Content-Type": content_type, "Connection": "close"}
-                connection.request("POST", parts.path.rstrip("/") + path or "/", body, headers)
-                return _whole(connection.getresponse())
+                line.send(request)
+                return _reply(line)
             except _FAILURES as error:
                 raise NoAnswer(type(error).__name__) from None
-        finally:
-            watchdog.cancel()
-            connection.close()
 
-    def _connection(self, parts: SplitResult) -> http.client.HTTPConnection:
-        host = parts.hostname or ""
-        if parts.scheme == "https":
-            return _Https(host, parts.port, timeout=self.timeout_s, context=self._context())
-        return http.client.HTTPConnection(host, parts.port, timeout=self.timeout_s)
+    def _request(self, parts: SplitResult, path: str, body: bytes, content_type: str) -> bytes:
+        headers = {
+            "Host": parts.netloc,
+            "Accept-Encoding": "identity",
+            **(self.headers or {}),
+            "Content-Type": content_type,
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
+        start = f"POST {parts.path.rstrip('/') + path or '/'} HTTP/1.1"
+        lines = [start, *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        return "\r\n".join(lines).encode("ascii") + body
+
+    def _connect(self, parts: SplitResult, ends_s: float) -> socket.socket:
+        """Return a connection that can be trusted. Raises OSError."""
+        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        context = self._context() if parts.scheme == "https" else None
+        bare = _first(host, port, ends_s)
+        try:
+            if context is None:
+                return bare
+            sock = context.wrap_socket(bare, server_hostname=host, do_handshake_on_connect=False)
+            sock.settimeout(_left_s(ends_s))
+            sock.do_handshake()
+            return sock
+        except _FAILURES:
+            bare.close()
+            raise
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
@@ -116,32 +139,104 @@ class Endpoint:
         return context
 
 
-class _Https(http.client.HTTPSConnection):
-    """Shows its socket before the handshake, so that the watchdog can end that too."""
-
-    def __init__(self, host: str, port: int | None, *, timeout: float, context: ssl.SSLContext) -> None:
-        super().__init__(host, port, timeout=timeout, context=context)
-        self._tls = context
-
-    def connect(self) -> None:
-        bare = socket.create_connection((self.host, self.port), self.timeout)
-        sock = self._tls.wrap_socket(bare, server_hostname=self.host, do_handshake_on_connect=False)
-        self.sock = sock
-        sock.do_handshake()
+def _left_s(ends_s: float) -> float:
+    """Return what is left of the time. Raises TimeoutError."""
+    left_s = ends_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
 
 
-def _whole(response: http.client.HTTPResponse) -> Reply:
-    content = response.read(MAX_BODY_BYTES + 1)
-    if len(content) > MAX_BODY_BYTES or response.length:
+def _first(host: str, port: int, ends_s: float) -> socket.socket:
+    """Connect to the first address that answers; one that is dead leaves the others their share of the time."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for shares, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(_left_s(ends_s) / shares)
+            sock.connect(address)
+        except OSError:
+            sock.close()
+            if shares == 1:
+                raise
+        else:
+            return sock
+    raise OSError("no address")
+
+
+class _Line(io.RawIOBase):
+    """A connection on which every wait ends with the exchange, and every byte that comes is counted.
+
+    Args:
+        sock: connected; closed with the line.
+        ends_s: monotonic time.
+    """
+
+    def __init__(self, sock: socket.socket, ends_s: float) -> None:
+        self._sock, self._ends_s, self._received = sock, ends_s, 0
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return what ``http.client`` reads from."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is there, and wait for something only while there is time."""
+        self._sock.settimeout(_left_s(self._ends_s))
+        count = self._sock.recv_into(buffer)
+        self._received += count
+        if self._received > _MAX_RECEIVED_BYTES:
+            raise ValueError("more than an answer holds")
+        return count
+
+    def send(self, content: bytes) -> None:
+        """Send all of it in time."""
+        rest = memoryview(content)
+        while rest:
+            self._sock.settimeout(_left_s(self._ends_s))
+            rest = rest[self._sock.send(rest) :]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._sock.close()
+        super().close()
+
+
+def _reply(line: Any) -> Reply:
+    response = http.client.HTTPResponse(line, method="POST")
+    response.begin()
+    lengths, codings = (response.headers.get_all(name, []) for name in ("Content-Length", "Transfer-Encoding"))
+    if not codings and len(lengths) == 1 and _LENGTH.fullmatch(lengths[0].strip()):
+        body = _exactly(response.fp, int(lengths[0]))
+    elif not lengths and [one.strip().lower() for one in codings] == ["chunked"] and response.version == _HTTP_1_1:
+        body = b"".join(_chunks(response.fp))
+    else:
+        raise NoAnswer("it does not say where its body ends")
+    return Reply(response.status, body)
+
+
+def _chunks(stream: io.BufferedReader) -> Iterator[bytes]:
+    left = MAX_BODY_BYTES
+    while True:
+        size = _CHUNK.fullmatch(stream.readline(16))
+        if size is None or int(size[1], 16) > left:
+            raise NoAnswer("a chunk of no size, or more than an answer holds")
+        left -= int(size[1], 16)
+        yield _exactly(stream, int(size[1], 16))
+        if stream.read(2) != b"\r\n":
+            raise NoAnswer("a chunk without its end")
+        if not int(size[1], 16):
+            return
+
+
+def _exactly(stream: io.BufferedReader, size: int) -> bytes:
+    content = stream.read(size) if size <= MAX_BODY_BYTES else b""
+    if len(content) != size:
         raise NoAnswer("more, or less, than an answer holds")
-    return Reply(response.status, content)
-
-
-def _shut(connection: http.client.HTTPConnection, connected: list[socket.socket]) -> None:
-    sockets = connected or ([connection.sock] if connection.sock is not None else [])
-    for one in sockets:
-        with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+    return content
 
 
 def _fault(url: str) -> str | None:

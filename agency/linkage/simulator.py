@@ -138,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "redirect":
             self.send_response(302)
             self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere.asmx")
+            self.send_header("Content-Length", "0")
             self.end_headers()
             return
         self._send(status, kind, content)
