@@ -16,9 +16,11 @@ from appliance.errors import VerificationError
 from appliance.events.query import MAX_QUERY_BYTES, Query
 from appliance.events.sign import Jwk, KeySet
 from appliance.services.profile import Profile
-from appliance.services.vocabulary import OnTimeout
+from appliance.services.vocabulary import Question
 
 MAX_AGE = timedelta(minutes=2)
+_WRITES = (Question.VISIT_OPEN, Question.VISIT_CLOSE)
+_LONGEST_TEXT = 100  # of what a card holds of its chip and its request it is more than twice the longest
 _MINUTE_S = 60.0
 
 
@@ -65,6 +67,9 @@ def allowed(query: Query, profiles: Mapping[str, Profile], now: datetime) -> Pro
         raise VerificationError("the service is not known here")
     if profile.online is None or profile.online.question.value != query.question:
         raise VerificationError("the service does not ask that")
+    offered: list[str | None] = [choice.word for choice in profile.choices.offered().values()]
+    if query.choice not in (offered or [None]):
+        raise VerificationError("the service does not offer that choice")
     try:
         age = abs(now - datetime.fromisoformat(query.asked_at))
     except (ValueError, OverflowError):
@@ -74,16 +79,16 @@ def allowed(query: Query, profiles: Mapping[str, Profile], now: datetime) -> Pro
     return profile
 
 
-def is_write(profile: Profile) -> bool:
-    """Say whether the question writes something, so that it is never asked twice."""
-    return profile.online is not None and profile.online.on_timeout is OnTimeout.OUTCOME_UNKNOWN
+def is_write(question: str) -> bool:
+    """Say whether a question writes something, so that it is never asked twice; no profile says otherwise."""
+    return question in _WRITES
 
 
 def asked_of(query: Query, profile: Profile, private_keys: Mapping[str, Jwk]) -> Asked:
     """Return the question with its seal opened.
 
     Raises:
-        VerificationError: no key of ours opens it, or it holds more or less than the service reads.
+        VerificationError: no key of ours opens it, it holds more or less than the service reads, or no short texts.
     """
     key = private_keys.get(query.sealed_to)
     if key is None:
@@ -93,7 +98,14 @@ def asked_of(query: Query, profile: Profile, private_keys: Mapping[str, Jwk]) ->
     number = about.get("citizen_id")
     if not set(about) <= read or not isinstance(number, str) or not citizen_number.is_valid(number):
         raise VerificationError("the seal holds what the service does not read, or no citizen number")
+    if not all(map(_is_text, about.values())):
+        raise VerificationError("the seal holds what is no text of a card")
     return Asked(query.id, query.station, query.question, profile.id, query.choice, about)
+
+
+def _is_text(value: object) -> bool:
+    """Say whether a value is short and printable: a lone surrogate is not, nor what XML cannot hold."""
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT and value.isprintable()
 
 
 class Meter:

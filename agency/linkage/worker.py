@@ -194,7 +194,7 @@ class Worker:
             raise VerificationError("another query has this id")
         if held is not None and held.answer is not None:
             return held.answer
-        if held is not None and is_write(task.profile):
+        if held is not None and is_write(query.question):
             _log.error("station %s: query %s was begun and not ended; its outcome is unknown", query.station, query.id)
             said = Said(Outcome.OUTCOME_UNKNOWN, "linkage")
         else:

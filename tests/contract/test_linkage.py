@@ -52,7 +52,7 @@ class Line:
         about = {"citizen_id": number, **(CARD if "chip_number" in profile.card.read else {})}
         given = {
             "question": profile.online.question.value,
-            "choice": None,
+            "choice": profile.choices.A.word if profile.choices.A else None,
             "about": about,
             "key": next(key for key in self.site.desk.home.keys_in_force() if key["purpose"] == "query"),
             "at": datetime.now(UTC),
@@ -226,6 +226,9 @@ def test_a_worker_that_is_killed_while_it_asks_answers_what_comes_again(line: Li
         lambda line: line.send(line.query(), retain=True),
         lambda line: line.send(replace(line.query(), asked_at="2026-13-45T99:99:99.000+99:99")),
         lambda line: line.send(line.query(about={"citizen_id": int(NORMAL)})),
+        lambda line: line.send(line.query(about={"citizen_id": NORMAL, "chip_number": "x" * 101})),
+        lambda line: line.send(line.query(choice="dental")),
+        lambda line: line.send(line.query(choice=None)),
         lambda line: line.device.publish(topic(AGENCY, "bkk-001", "query"), "x" * 9000),
         lambda line: line.device.publish(topic(AGENCY, "bkk-001", "query"), b"\xff\xfe"),
         lambda line: line.device.publish(

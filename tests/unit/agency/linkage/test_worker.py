@@ -11,17 +11,19 @@ import pytest
 
 from agency.broker.client import Message
 from agency.broker.topics import topic
-from agency.linkage.asking import Meter
+from agency.linkage.asking import Meter, asked_of, is_write
 from agency.linkage.claims import OwnClaims
 from agency.linkage.source import Asked, Outcome, Said
 from agency.linkage.visits import Visits
 from agency.linkage.worker import Bureau, Worker
 from agency.store.database import DatabaseError
+from appliance.errors import VerificationError
 from appliance.events.cloud_event import Origin
 from appliance.events.query import Answer, Query
 from appliance.events.seal import generate_sealing_key, public_sealing_key
 from appliance.events.sign import KeySet, Signer
 from appliance.services.loading import shipped
+from appliance.services.vocabulary import Question
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import AGENCY, citizen_number
 
@@ -66,13 +68,13 @@ class Desk:
             raise self.act
         return self.act or Said(Outcome.NORMAL, "records")
 
-    def ask(self, number: str, service: str = "rd.tax_payment", choice: str | None = None) -> Query:
+    def ask(self, number: str, service: str = "rd.tax_payment", choice: str | None = "file", **about: Any) -> Query:
         profile = next(one for one in PROFILES.values() if one.id == service)
         assert profile.online is not None
         names = {"id": profile.id, "version": profile.version, "sha256": profile.sha256}
         return Query.ask(
             Origin(AGENCY, "bkk-001", "0.1.0"), names, profile.online.question.value, choice=choice,
-            about={"citizen_id": number}, key=public_sealing_key(self.opening, "query"), at=datetime.now(UTC),
+            about={"citizen_id": number, **about}, key=public_sealing_key(self.opening, "query"), at=datetime.now(UTC),
             deadline_ms=4000,
         )  # fmt: skip
 
@@ -109,6 +111,31 @@ def test_a_question_is_answered(desk: Desk) -> None:
     (answer,) = desk.run(query)
     assert answer.belongs_to(query)
     assert answer.outcome == "normal"
+
+
+@pytest.mark.parametrize("value", ["\x00", "\ufffe", "x" * 101, "", 7, None, ["x"], {"x": "y"}])
+def test_what_is_sealed_is_short_text(desk: Desk, value: Any) -> None:
+    query = desk.ask(citizen_number(70), "tdc.register", "report", chip_number=value)
+    assert len(desk.run(query)) == (value == "")
+
+
+def test_half_a_letter_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON can spell a lone surrogate; whoever is asked could not be sent it."""
+    about = {"citizen_id": citizen_number(70), "chip_number": "\ud800"}
+    monkeypatch.setattr(Query, "about", lambda query, key: about)
+    query = desk.ask(citizen_number(70), "tdc.register", "report")
+    with pytest.raises(VerificationError, match="no text of a card"):
+        asked_of(query, PROFILES[query.service["sha256"]], {query.sealed_to: desk.opening})
+
+
+@pytest.mark.parametrize("choice", [None, "dental", "a", "ask"])
+def test_a_choice_that_the_service_does_not_offer_is_not_answered(desk: Desk, choice: str | None) -> None:
+    assert desk.run(desk.ask(citizen_number(70), choice=choice)) == []
+
+
+def test_a_visit_is_a_write_whatever_its_profile_says() -> None:
+    writes = {one.value for one in Question if is_write(one.value)}
+    assert writes == {"visit_open", "visit_close"}
 
 
 @pytest.mark.parametrize("error", [KeyError("a secret"), RecursionError("a secret"), ZeroDivisionError("a secret")])
