@@ -5,7 +5,7 @@ it is not asked twice; and where the worker died in between, a question that wri
 one that only reads is asked anew.
 
 What is no honest station's query is dropped and logged, by station and reason, never by content: no answer tells a
-stranger why. The one thing that is answered without asking is a query that is too old: ``unavailable``.
+stranger why. The one thing that is answered without asking is a query that is new and too old: ``unavailable``.
 """
 
 import logging
@@ -24,7 +24,7 @@ from agency.clock import now_text, today
 from agency.linkage.asking import Meter, Stale, allowed, asked_of, is_write, open_query
 from agency.linkage.source import NotConnected, Outcome, Said, Source
 from agency.store.database import Database
-from agency.store.questions import Question, begin, finish
+from agency.store.questions import Question, begin, find_question, finish
 from agency.store.stations import event_keys
 from appliance.errors import ConfigError, DeliveryError, StoreError, VerificationError
 from appliance.events.chain import jws_hash
@@ -58,11 +58,9 @@ class Bureau:
 
 @dataclass(frozen=True)
 class _Task:
-    """A query that is worth asking."""
+    """A query that its station signed."""
 
     query: Query
-    profile: Profile
-    bureau: Bureau
     kid: str
     hash: str
 
@@ -128,7 +126,7 @@ class Worker:
             _log.warning("station %s: asks too much; a query is dropped", station)
             return
         try:
-            task, stale = self._judge(message.payload, station)
+            task = self._opened(message.payload, station)
         except VerificationError as error:
             _log.warning("station %s: dropped a query: %s", station, error)
             return
@@ -137,21 +135,14 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - what trips us must not stop the others
             _log.error("station %s: dropped a query: %s", station, type(error).__name__)
             return
-        if not self._take_in_hand(task.query):
-            return
-        pool.submit(self._work, task, stale)
+        if self._take_in_hand(task.query):
+            pool.submit(self._work, task)
 
-    def _judge(self, payload: bytes, station: str) -> tuple[_Task, bool]:
-        """Return what to ask, and whether it is too old for that. Raises VerificationError."""
+    def _opened(self, payload: bytes, station: str) -> _Task:
         with self._database.read() as connection:
             keys = event_keys(connection, station)
         query, kid = open_query(payload, self._agency, station, keys)
-        bureau, hash_ = self._bureau(), jws_hash(payload.decode("ascii"))
-        try:
-            return _Task(query, allowed(query, bureau.profiles, datetime.now(UTC)), bureau, kid, hash_), False
-        except Stale as error:
-            _log.warning("station %s: %s", station, error)
-            return _Task(query, bureau.profiles[query.service["sha256"]], bureau, kid, hash_), True
+        return _Task(query, kid, jws_hash(payload.decode("ascii")))
 
     def _take_in_hand(self, query: Query) -> bool:
         with self._changed:
@@ -164,11 +155,11 @@ class Worker:
             self._in_hand[query.id] = query.station
             return True
 
-    def _work(self, task: _Task, is_stale: bool) -> None:
+    def _work(self, task: _Task) -> None:
         """Answer one query, in a thread of the pool."""
         query, answer = task.query, None
         try:
-            answer = self._answer(task, is_stale)
+            answer = self._answer(task)
         except VerificationError as error:
             _log.warning("station %s: dropped query %s: %s", query.station, query.id, error)
         except _ENDS_THE_WORKER as error:
@@ -182,39 +173,51 @@ class Worker:
             with suppress(DeliveryError):  # the client tells of it; the station asks again or does not
                 self._client.publish(topic(self._agency, query.station, "answer"), answer)
 
-    def _answer(self, task: _Task, is_stale: bool) -> str:
-        query = task.query
-        if is_stale:  # not even noted: a replay of years ago must not fill the store
-            return self._sign(task, Said(Outcome.UNAVAILABLE, "clock"))
-        asked = asked_of(query, task.profile, task.bureau.private_keys)
-        new = Question(query.id, query.station, task.kid, query.question, task.profile.id, task.hash, now_text())
-        with self._database.write() as connection:
-            held = begin(connection, new)
+    def _answer(self, task: _Task) -> str:
+        """Return the answer that the query had, else a new one. Raises VerificationError."""
+        query, bureau = task.query, self._bureau()
+        with self._database.read() as connection:
+            held = find_question(connection, query.id)
         if held is not None and held.hash != task.hash:
             raise VerificationError("another query has this id")
         if held is not None and held.answer is not None:
             return held.answer
         if held is not None and is_write(query.question):
             _log.error("station %s: query %s was begun and not ended; its outcome is unknown", query.station, query.id)
-            said = Said(Outcome.OUTCOME_UNKNOWN, "linkage")
-        else:
-            said = self._sources.get(query.question, NotConnected()).answer(asked)
-        answer = self._sign(task, said)
+            return self._end(query, Said(Outcome.OUTCOME_UNKNOWN, "linkage"), bureau)
+        try:
+            profile = allowed(query, bureau.profiles, datetime.now(UTC))
+        except Stale as error:  # not even noted: a replay of years ago must not fill the store
+            _log.warning("station %s: %s", query.station, error)
+            return _signed(query, Said(Outcome.UNAVAILABLE, "clock"), bureau)
+        asked = asked_of(query, profile, bureau.private_keys)
+        if held is None:
+            self._begin(task)
+        return self._end(query, self._sources.get(query.question, NotConnected()).answer(asked), bureau)
+
+    def _begin(self, task: _Task) -> None:
+        query = task.query
+        names = (query.id, query.station, task.kid, query.question, query.service["id"])
+        with self._database.write() as connection:
+            begin(connection, Question(*names, task.hash, now_text()))
+
+    def _end(self, query: Query, said: Said, bureau: Bureau) -> str:
+        answer = _signed(query, said, bureau)
         with self._database.write() as connection:
             finish(connection, query.id, said.outcome.value, said.source, answer)
         _log.info("station %s: %s: %s by %s", query.station, query.question, said.outcome.value, said.source)
         return answer
 
-    def _sign(self, task: _Task, said: Said) -> str:
-        query = task.query
-        answer = Answer(
-            query=query.id,
-            nonce=query.nonce,
-            station=query.station,
-            question=query.question,
-            outcome=said.outcome.value,
-            source=said.source,
-            as_of=said.as_of or today(),
-            answered_at=now_text(),
-        )
-        return answer.sign(task.bureau.signer)
+
+def _signed(query: Query, said: Said, bureau: Bureau) -> str:
+    answer = Answer(
+        query=query.id,
+        nonce=query.nonce,
+        station=query.station,
+        question=query.question,
+        outcome=said.outcome.value,
+        source=said.source,
+        as_of=said.as_of or today(),
+        answered_at=now_text(),
+    )
+    return answer.sign(bureau.signer)

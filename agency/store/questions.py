@@ -38,12 +38,9 @@ class Question:
     answer: str | None = None
 
 
-def begin(connection: Connection, new: Question) -> Question | None:
-    """Note a question, before anybody is asked; return the one that is held under its id already, where one is."""
-    held = find_question(connection, new.id)
-    if held is None:
-        connection.execute(insert(question).values(**vars(new)))
-    return held
+def begin(connection: Connection, new: Question) -> None:
+    """Note a question, before anybody is asked."""
+    connection.execute(insert(question).values(**vars(new)))
 
 
 def find_question(connection: Connection, id_: str) -> Question | None:

@@ -4,20 +4,24 @@ import logging
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from agency.broker.client import Message
 from agency.broker.topics import topic
+from agency.linkage import asking
 from agency.linkage.asking import Meter, asked_of, is_write
 from agency.linkage.claims import OwnClaims
 from agency.linkage.source import Asked, Outcome, Said
 from agency.linkage.visits import Visits
 from agency.linkage.worker import Bureau, Worker
 from agency.store.database import DatabaseError
+from agency.store.questions import Question as Row
+from agency.store.questions import begin
 from appliance.errors import VerificationError
+from appliance.events.chain import jws_hash
 from appliance.events.cloud_event import Origin
 from appliance.events.query import Answer, Query
 from appliance.events.seal import generate_sealing_key, public_sealing_key
@@ -68,14 +72,21 @@ class Desk:
             raise self.act
         return self.act or Said(Outcome.NORMAL, "records")
 
-    def ask(self, number: str, service: str = "rd.tax_payment", choice: str | None = "file", **about: Any) -> Query:
+    def ask(
+        self,
+        number: str,
+        service: str = "rd.tax_payment",
+        choice: str | None = "file",
+        age: timedelta = timedelta(0),
+        **about: Any,
+    ) -> Query:
         profile = next(one for one in PROFILES.values() if one.id == service)
         assert profile.online is not None
         names = {"id": profile.id, "version": profile.version, "sha256": profile.sha256}
         return Query.ask(
             Origin(AGENCY, "bkk-001", "0.1.0"), names, profile.online.question.value, choice=choice,
-            about={"citizen_id": number, **about}, key=public_sealing_key(self.opening, "query"), at=datetime.now(UTC),
-            deadline_ms=4000,
+            about={"citizen_id": number, **about}, key=public_sealing_key(self.opening, "query"),
+            at=datetime.now(UTC) - age, deadline_ms=4000,
         )  # fmt: skip
 
     def visit(self, number: str) -> None:
@@ -111,6 +122,27 @@ def test_a_question_is_answered(desk: Desk) -> None:
     (answer,) = desk.run(query)
     assert answer.belongs_to(query)
     assert answer.outcome == "normal"
+
+
+def test_an_id_that_is_known_gets_its_answer_however_old_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That nobody was asked would be a lie about it; of an unknown id it is true."""
+    query = desk.ask(citizen_number(70), age=timedelta(seconds=110))
+    (first,) = desk.run(query)
+    monkeypatch.setattr(asking, "MAX_AGE", timedelta(seconds=100))
+    assert desk.run(query) == [first, first]
+    assert desk.run(desk.ask(citizen_number(71), age=timedelta(seconds=110)))[-1].outcome == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("service", "choice", "outcome"),
+    [("moph.visit_open", "dental", "outcome_unknown"), ("rd.tax_payment", "file", "unavailable")],
+)
+def test_what_was_begun_and_is_old_now_is_not_asked_again(desk: Desk, service: str, choice: str, outcome: str) -> None:
+    query = desk.ask(citizen_number(70), service, choice, age=timedelta(minutes=3))
+    names = (query.id, query.station, desk.office.station.signer.kid, query.question, query.service["id"])
+    with desk.office.database.write() as connection:
+        begin(connection, Row(*names, jws_hash(query.sign(desk.office.station.signer)), "2026-11-23"))
+    assert [one.outcome for one in desk.run(query)] == [outcome]
 
 
 @pytest.mark.parametrize("value", ["\x00", "\ufffe", "x" * 101, "", 7, None, ["x"], {"x": "y"}])
