@@ -174,7 +174,7 @@ def _add_linkage(commands: Commands, common: argparse.ArgumentParser) -> None:
         words = "a citizen number that is so; an unknown one is not normal"
         simulate.add_argument(option, metavar="NUMBER", action="append", default=[], help=words)
     visits = _add(commands, common, "visits", linkage.visits)
-    visits.add_argument("--state", choices=("open", "closed", "disputed"), help="only these")
+    visits.add_argument("--state", choices=("opening", "open", "closed", "disputed"), help="only these")
     visits.add_argument("--station", metavar="ID", help="only of this station")
 
 

@@ -3,12 +3,16 @@
 | asked | held | answer |
 |---|---|---|
 | open | none, or an ended one | opened: normal |
+| open | one that may have been opened today | the same one is asked for again: normal |
 | open | one that was opened here within five minutes | normal, and the claim service is not asked again |
 | close: confirm | an open one | closed: normal |
 | close: dispute | an open or a closed one | disputed: normal; a dispute stands |
 | close | one that ended in the same way | normal, nothing is written |
 | close | none, or a disputed one | not normal |
 | close: anything else | whatever | unavailable: nothing is written |
+
+A visit is on the disk, sealed, as ``opening`` before a claim code is asked for: an answer that is lost then costs no
+second claim when the card comes again, for it is asked for by the same correlation id.
 """
 
 import base64
@@ -18,19 +22,35 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from agency.clock import now_text
+from agency.clock import now_text, thai_day, today
 from agency.linkage.claims import Claims, Refused
 from agency.linkage.http import NoAnswer, NotReached
 from agency.linkage.source import Asked, Outcome, Said
-from agency.store.database import Database
-from agency.store.health_visits import CLOSED, DISPUTED, OPEN, HealthVisit, end_visit, newest_visit, put_visit
+from agency.store.database import Database, DatabaseError
+from agency.store.health_visits import (
+    CLOSED,
+    DISPUTED,
+    OPEN,
+    OPENING,
+    HealthVisit,
+    drop_visit,
+    end_visit,
+    newest_visit,
+    open_visit,
+    put_visit,
+    visit_in_doubt,
+)
+from appliance.errors import ConfigError, SigningError
 from appliance.events.seal import seal
 from appliance.events.sign import Jwk
 
 NAME = "visits"
 REOPENED_WITHIN = timedelta(minutes=5)
+_DAY = timedelta(days=1)
 _ENDINGS = {"confirm": CLOSED, "dispute": DISPUTED}
 _LOCKS = 64
 
@@ -85,13 +105,40 @@ class Visits:
         held = self._held(subject)
         if held is not None and held.state == OPEN and _is_fresh(held, asked):
             return Outcome.NORMAL
-        code = self._claims.open(asked)
-        secret = {"citizen_id": asked.text("citizen_id"), "claim_code": code}
-        sealed = json.dumps(seal(secret, self._recipients(), visit_context(asked.id)))
-        new = HealthVisit(asked.id, asked.station, subject, asked.choice, sealed, OPEN, now_text())
-        with self._database.write() as connection:
-            put_visit(connection, new)
+        try:
+            recipients = self._recipients()
+            visit = self._opening(asked, subject, recipients)
+        except (ConfigError, SigningError, DatabaseError) as error:
+            _log.error("query %s: no visit is opened, for it cannot be noted: %s: %s", asked.id, error.code, error)
+            return Outcome.UNAVAILABLE
+        try:
+            code = self._claims.open(replace(asked, id=visit.opened_by))
+        except (Refused, NotReached):
+            if visit.opened_by == asked.id:  # of one that was in doubt before, this says nothing
+                with suppress(DatabaseError):
+                    self._database.commit(lambda connection: drop_visit(connection, visit.opened_by))
+            raise
+        opened = replace(
+            visit,
+            station=asked.station,
+            choice=asked.choice,
+            sealed=_sealed(asked, code, recipients, visit.opened_by),
+            state=OPEN,
+            opened_at=_now_after(held),
+        )
+        self._database.commit(lambda connection: open_visit(connection, opened))
         return Outcome.NORMAL
+
+    def _opening(self, asked: Asked, subject: str, recipients: Sequence[Jwk]) -> HealthVisit:
+        """Return the visit that may have been opened today, else a new one; it is on the disk."""
+        sealed = _sealed(asked, None, recipients, asked.id)
+        new = HealthVisit(asked.id, asked.station, subject, asked.choice, sealed, OPENING, now_text())
+        with self._database.write() as connection:
+            doubt = visit_in_doubt(connection, subject)
+            if doubt is not None and thai_day(datetime.fromisoformat(doubt.opened_at)) == today():
+                return doubt
+            put_visit(connection, new)
+        return new
 
     def _close(self, asked: Asked, subject: str) -> Outcome:
         ending = _ENDINGS.get(asked.choice or "")
@@ -103,13 +150,29 @@ class Visits:
         if held is None or held.state == DISPUTED:
             return Outcome.NOT_NORMAL
         self._claims.close(asked, held.opened_by, ending)
-        with self._database.write() as connection:
-            end_visit(connection, held.opened_by, ending, asked.id, now_text())
+        self._database.commit(lambda found: end_visit(found, held.opened_by, ending, asked.id, now_text()))
         return Outcome.NORMAL
 
 
+def _sealed(asked: Asked, code: str | None, recipients: Sequence[Jwk], opened_by: str) -> str:
+    """Return the seal of a visit; without the code while there is none. Raises SigningError."""
+    secret = {"citizen_id": asked.text("citizen_id"), **({"claim_code": code} if code is not None else {})}
+    return json.dumps(seal(secret, recipients, visit_context(opened_by)))
+
+
 def _is_fresh(held: HealthVisit, asked: Asked) -> bool:
-    """Say whether a visit was opened a moment ago for the same: the station may have lost its answer."""
+    """Say whether a visit was opened a moment ago for the same: the station may have lost its answer.
+
+    One of later today was opened before our clock was set back.
+    """
     age = datetime.now(UTC) - datetime.fromisoformat(held.opened_at)
     is_same = (held.station, held.choice) == (asked.station, asked.choice)
-    return is_same and timedelta(0) <= age < REOPENED_WITHIN
+    return is_same and -_DAY < age < REOPENED_WITHIN
+
+
+def _now_after(held: HealthVisit | None) -> str:
+    """Return this moment; where our clock was set back, the one after the visit before: the newest stays the newest."""
+    now = datetime.now(UTC)
+    if held is not None:
+        now = max(now, datetime.fromisoformat(held.opened_at) + timedelta(milliseconds=1))
+    return now.isoformat(timespec="milliseconds")

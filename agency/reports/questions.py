@@ -8,13 +8,14 @@ from agency.desk.opening import OpeningKeys, open_with
 from agency.linkage.visits import visit_context
 from agency.reports.problems import Problem
 from agency.store.database import Connection
-from agency.store.health_visits import OPEN, HealthVisit, list_visits
+from agency.store.health_visits import OPEN, OPENING, HealthVisit, list_visits
 from agency.store.questions import Question, every_question, find_question
 from appliance.errors import VerificationError
 from appliance.events.query import Answer
 from appliance.events.sign import KeySet
 
-_YES = "normal"
+#: What stands behind a visit: a yes; or nobody heard the end of it, and the visit went on by another card.
+_MAY_STAND_BEHIND = ("normal", "outcome_unknown", None)
 
 
 def audit_questions(connection: Connection, keys: KeySet, counts: Counter[str]) -> Iterator[Problem]:
@@ -47,12 +48,18 @@ def audit_visits(connection: Connection, keys: OpeningKeys, counts: Counter[str]
 
 
 def _visit_faults(connection: Connection, visit: HealthVisit, keys: OpeningKeys, counts: Counter[str]) -> Iterator[str]:
-    ended = (visit.state == OPEN, visit.closed_by is None, visit.closed_at is None)
+    ended = (visit.state in (OPENING, OPEN), visit.closed_by is None, visit.closed_at is None)
     if len(set(ended)) != 1:
         yield "its state and its end contradict each other"
     for id_, question in ((visit.opened_by, "visit_open"), (visit.closed_by, "visit_close")):
-        asked = find_question(connection, id_) if id_ is not None else None
-        if id_ is not None and (asked is None or (asked.question, asked.outcome) != (question, _YES)):
+        if id_ is None:
+            continue
+        asked = find_question(connection, id_)
+        if (
+            asked is None
+            or asked.question != question
+            or (visit.state != OPENING and asked.outcome not in _MAY_STAND_BEHIND)
+        ):
             yield f"no answered question {question} stands behind it"
     sealed = json.loads(visit.sealed)
     if not any(one["header"]["kid"] in keys for one in sealed["recipients"]):

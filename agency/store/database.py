@@ -12,7 +12,8 @@ Example::
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,7 @@ FAILURES = (SQLAlchemyError, sqlite3.Error)  # what the database itself raises
 
 _ONLY_LACKS_TABLES = ("1", "2")  # versions that differ from the present one by whole tables
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
+_TRIES, _PAUSE_S = 3, 0.2
 
 
 class DatabaseError(StoreError):
@@ -105,6 +107,23 @@ class Database:
         """
         with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
+
+    def commit(self, change: Callable[[Connection], None]) -> None:
+        """Write what must not be lost: where the database is busy, again.
+
+        Raises:
+            DatabaseError: it stays so; nothing was written.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                with self.write() as connection:
+                    change(connection)
+            except DatabaseError:
+                if not tries_left:
+                    raise
+                time.sleep(_PAUSE_S)
+            else:
+                return
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Connection]:

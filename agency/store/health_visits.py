@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from agency.store.database import Connection
 from agency.store.tables import health_visit
 
-OPEN, CLOSED, DISPUTED = "open", "closed", "disputed"
+OPENING, OPEN, CLOSED, DISPUTED = "opening", "open", "closed", "disputed"
+STATES = (OPENING, OPEN, CLOSED, DISPUTED)
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class HealthVisit:
         station: where.
         subject: keyed hash of the citizen number, 43 characters.
         choice: what for.
-        sealed: JWE of citizen number and claim code, as JSON.
-        state: ``open``, ``closed`` or ``disputed``.
+        sealed: JWE of citizen number and claim code, as JSON; while it is opening, of the number alone.
+        state: one of ``STATES``; ``opening`` from before the claim code is asked for until it is there.
         opened_at: RFC 3339.
         closed_by: id of the query that closed or disputed it.
         closed_at: RFC 3339.
@@ -43,11 +44,33 @@ def put_visit(connection: Connection, new: HealthVisit) -> None:
 
 
 def newest_visit(connection: Connection, subject: str) -> HealthVisit | None:
-    """Return somebody's newest visit, whatever became of it."""
-    query = select(health_visit).where(health_visit.c.subject == subject)
-    newest = query.order_by(health_visit.c.opened_at.desc(), health_visit.c.opened_by.desc())
+    """Return somebody's newest visit that was opened, whatever became of it."""
+    return _newest(connection, (health_visit.c.subject == subject) & (health_visit.c.state != OPENING))
+
+
+def visit_in_doubt(connection: Connection, subject: str) -> HealthVisit | None:
+    """Return somebody's newest visit of which nobody knows whether it was opened."""
+    return _newest(connection, (health_visit.c.subject == subject) & (health_visit.c.state == OPENING))
+
+
+def _newest(connection: Connection, which: ColumnElement[bool]) -> HealthVisit | None:
+    newest = (
+        select(health_visit).where(which).order_by(health_visit.c.opened_at.desc(), health_visit.c.opened_by.desc())
+    )
     row = connection.execute(newest.limit(1)).first()
     return HealthVisit(*row) if row else None
+
+
+def open_visit(connection: Connection, opened: HealthVisit) -> None:
+    """Open a visit that was opening, with what is known of it now."""
+    which = (health_visit.c.opened_by == opened.opened_by) & (health_visit.c.state == OPENING)
+    connection.execute(update(health_visit).where(which).values(**vars(opened)))
+
+
+def drop_visit(connection: Connection, opened_by: str) -> None:
+    """Forget a visit that was opening and did not."""
+    which = (health_visit.c.opened_by == opened_by) & (health_visit.c.state == OPENING)
+    connection.execute(delete(health_visit).where(which))
 
 
 def end_visit(connection: Connection, opened_by: str, state: str, closed_by: str, at: str) -> None:

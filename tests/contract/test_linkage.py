@@ -207,7 +207,8 @@ def test_a_worker_that_is_killed_while_it_asks_answers_what_comes_again(line: Li
     line.send(query)
     (answer,) = wait_until(line.answers)
     assert answer.outcome == "outcome_unknown", "the claim exists, and nobody here was told"
-    assert line.ask("tdc.register") == "normal"
+    assert line.ask("moph.visit_open", choice="dental") == "normal"
+    assert len(line.simulator.claims) == 1, "the card again is no second claim"
 
 
 @pytest.mark.parametrize(

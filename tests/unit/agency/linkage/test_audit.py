@@ -78,3 +78,18 @@ def test_what_somebody_wrote_is_found(answered: Linkage, edit: str, wanted: set[
     with sqlite3.connect(answered.office.desk.home.database) as connection:
         connection.execute(edit)
     assert set(found(answered)) == wanted
+
+
+def test_a_visit_in_doubt_is_clean_and_one_that_was_refused_is_not(answered: Linkage) -> None:
+    with sqlite3.connect(answered.office.desk.home.database) as connection:
+        connection.execute("UPDATE health_visit SET state = 'opening', closed_by = NULL, closed_at = NULL")
+        connection.execute(
+            "UPDATE question SET outcome = NULL, source = NULL, answer = NULL WHERE question LIKE 'visit%'"
+        )
+    assert found(answered) == []
+    with sqlite3.connect(answered.office.desk.home.database) as connection:
+        connection.execute("UPDATE health_visit SET state = 'open'")
+    assert found(answered) == []
+    with sqlite3.connect(answered.office.desk.home.database) as connection:
+        connection.execute("UPDATE question SET outcome = 'not_normal' WHERE question = 'visit_open'")
+    assert set(found(answered)) == {BARE, ("visit", "no answered question visit_open stands behind it")}

@@ -1,11 +1,13 @@
 """Health visits: opened once, closed or disputed by the citizen, never closed without an opening (T-70, T-71)."""
 
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -15,8 +17,10 @@ from agency.linkage.claims import OwnClaims, Refused
 from agency.linkage.http import NoAnswer, NotReached
 from agency.linkage.source import Asked, Outcome
 from agency.linkage.visits import Visits, visit_context
-from agency.store.health_visits import HealthVisit, list_visits
+from agency.store.database import DatabaseError
+from agency.store.health_visits import HealthVisit, drop_visit, list_visits, open_visit, put_visit
 from agency.store.questions import Question, begin
+from appliance.errors import ConfigError
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import citizen_number
 
@@ -163,19 +167,117 @@ def test_another_button_ends_nothing(clinic: Clinic, choice: str) -> None:
     assert (clinic.states(), clinic.claims.ended) == (["open"], [])
 
 
-@pytest.mark.parametrize(
-    ("error", "outcome"),
-    [(Refused("no"), "not_normal"), (NotReached("x"), "unavailable"), (NoAnswer("x"), "outcome_unknown")],
-)
+ERRORS = [(Refused("no"), "not_normal"), (NotReached("x"), "unavailable"), (NoAnswer("x"), "outcome_unknown")]
+
+
+@pytest.mark.parametrize(("error", "outcome"), ERRORS)
 def test_what_the_claim_service_did_not_say_is_not_written(clinic: Clinic, error: Exception, outcome: str) -> None:
     clinic.claims.error = error
     assert clinic.open() == outcome
-    assert clinic.held() == []
+    assert clinic.states() == ["opening"] * (outcome == "outcome_unknown")
+    assert clinic.close() == "not_normal", "what may have been opened is not open"
     clinic.claims.error = None
     clinic.open()
     clinic.claims.error = error
     assert clinic.close() == outcome
     assert clinic.states() == ["open"]
+
+
+def test_a_lost_claim_and_the_card_again_are_one_claim(clinic: Clinic) -> None:
+    """Whoever gives out codes is asked again by the same correlation id, whatever is said in between."""
+    clinic.claims.error = NoAnswer("x")
+    assert clinic.open() == "outcome_unknown"
+    (lost,) = clinic.held()
+    for error, outcome in ERRORS:
+        clinic.claims.error = error
+        assert clinic.open("outpatient") == outcome
+        assert clinic.held() == [lost]
+    clinic.claims.error = None
+    assert clinic.open("outpatient", station="bkk-001") == "normal"
+    (visit,) = clinic.held()
+    assert (clinic.claims.opened, visit.opened_by) == ([lost.opened_by], lost.opened_by)
+    assert (visit.state, visit.choice) == ("open", "outpatient")
+    told = open_with(json.loads(visit.sealed), clinic.keys, visit_context(visit.opened_by))
+    assert (told["citizen_id"], len(told["claim_code"])) == (CITIZEN, 10)
+
+
+def test_a_claim_that_was_lost_yesterday_is_none_of_today_s(clinic: Clinic) -> None:
+    clinic.claims.error = NoAnswer("x")
+    clinic.open()
+    (lost,) = clinic.held()
+    with clinic.office.database.write() as connection:
+        drop_visit(connection, lost.opened_by)
+        put_visit(connection, replace(lost, opened_at="2026-01-01T00:00:00.000+00:00"))
+    clinic.claims.error = None
+    assert clinic.open() == "normal"
+    assert clinic.states() == ["opening", "open"]
+    assert clinic.claims.opened != [lost.opened_by]
+
+
+def test_it_is_on_the_disk_sealed_before_the_claim_is_asked_for(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(asked: Asked) -> str:
+        (visit,) = clinic.held()
+        assert (visit.state, visit.opened_by) == ("opening", asked.id)
+        assert open_with(json.loads(visit.sealed), clinic.keys, visit_context(asked.id)) == {"citizen_id": CITIZEN}
+        raise SystemExit
+
+    monkeypatch.setattr(clinic.claims, "open", die)
+    with pytest.raises(SystemExit):
+        clinic.open()
+    assert clinic.states() == ["opening"]
+
+
+@pytest.mark.parametrize("error", [ConfigError(["no file"]), None])
+def test_nobody_is_asked_where_the_visit_cannot_be_sealed(clinic: Clinic, error: Exception | None) -> None:
+    def recipients() -> list[Any]:
+        if error:
+            raise error
+        return []
+
+    clinic.visits = Visits(clinic.office.database, clinic.claims, b"k" * 32, recipients)
+    assert clinic.open() == "unavailable"
+    assert (clinic.claims.opened, clinic.held()) == ([], [])
+
+
+def test_nobody_is_asked_where_the_visit_cannot_be_noted(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: Any) -> None:
+        raise DatabaseError("busy")
+
+    monkeypatch.setattr(subject, "put_visit", busy)
+    assert clinic.open() == "unavailable"
+    assert (clinic.claims.opened, clinic.held()) == ([], [])
+
+
+def test_what_was_opened_is_written_although_the_database_is_busy(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = [DatabaseError("busy"), DatabaseError("busy")]
+
+    def at_last(connection: Any, visit: HealthVisit) -> None:
+        if busy:
+            raise busy.pop()
+        open_visit(connection, visit)
+
+    monkeypatch.setattr(subject, "open_visit", at_last)
+    assert clinic.open() == "normal"
+    assert clinic.states() == ["open"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=400)])
+def test_a_clock_that_was_set_back_hides_no_visit(clinic: Clinic, ahead: timedelta) -> None:
+    clinic.open()
+    later_on = (datetime.now(UTC) + ahead).isoformat(timespec="milliseconds")
+    with sqlite3.connect(clinic.office.desk.home.database) as connection:
+        connection.execute("UPDATE health_visit SET opened_at = ?", (later_on,))
+    assert clinic.open() == "normal"
+    assert len(clinic.claims.opened) == (1 if ahead < timedelta(days=1) else 2)
+    assert clinic.open("outpatient") == "normal"
+    newest = max(clinic.held(), key=lambda visit: visit.opened_at)
+    assert newest.choice == "outpatient"
+    assert clinic.close() == "normal"
+    assert [visit.choice for visit in clinic.held() if visit.state == "closed"] == ["outpatient"]
 
 
 def test_two_cards_at_once_open_one_visit_each_and_one_card_twice_opens_one(clinic: Clinic) -> None:
