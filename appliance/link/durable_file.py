@@ -1,7 +1,7 @@
 """Files that are whole or not there at all, also after a power cut.
 
 The content goes into a new file beside the target and is forced to the disk; one rename (or hard link) makes it the
-target, and the folder is forced to the disk as well.
+target, and the folder is forced to the disk as well; so is whatever holds a folder that had to be made.
 """
 
 import os
@@ -40,6 +40,7 @@ def create_once(path: Path, make: Callable[[], bytes]) -> bool:
 
 
 def _settle(path: Path, content: bytes, mode: int, place: Callable[[Path], object]) -> None:
+    made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -51,8 +52,13 @@ def _settle(path: Path, content: bytes, mode: int, place: Callable[[Path], objec
         place(new)
     finally:
         new.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    for folder in (path.parent, *(one.parent for one in made)):
+        _force(folder)
+
+
+def _force(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
