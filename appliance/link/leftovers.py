@@ -24,14 +24,14 @@ class Leftovers:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
+        self.connected()
+
+    def connected(self) -> None:
+        """Start over: what was on its way may be lost."""
         self._sent = _BEGINNING
         self._waiting: int | None = None
         self._next_at_s = 0.0
         self._patience_s = FIRST_PATIENCE_S
-
-    def connected(self) -> None:
-        """Start over: what was on its way may be lost."""
-        self._sent, self._waiting, self._next_at_s, self._patience_s = _BEGINNING, None, 0.0, FIRST_PATIENCE_S
 
     def acknowledged(self, mid: int) -> bool:
         """Note a PUBACK; say whether it was one of ours."""

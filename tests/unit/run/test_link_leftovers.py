@@ -11,7 +11,7 @@ import pytest
 from appliance.errors import OutboxDamaged, OutboxUnavailable
 from appliance.events.chain import Position, jws_hash
 from appliance.events.receipt import Receipt
-from appliance.link.leftovers import FIRST_PATIENCE_S, PUBACK_PATIENCE_S
+from appliance.link.leftovers import FIRST_PATIENCE_S, LONGEST_PATIENCE_S, PUBACK_PATIENCE_S
 from appliance.link.mqtt import Acknowledged
 from appliance.outbox.check import suspect
 from appliance.outbox.retention import DAMAGED_NAME
@@ -161,6 +161,70 @@ def test_without_a_receipt_they_come_again_ever_more_slowly(bench: Broken) -> No
     bench.later(FIRST_PATIENCE_S * 1.3)
     assert bench.leftovers() == []
     bench.later(FIRST_PATIENCE_S * 1.3)
+    assert bench.leftovers() == [[5, 6, 7]]
+
+
+def test_only_the_broker_s_word_for_the_first_lets_the_next_one_go(bench: Broken) -> None:
+    bench.connect()
+    (first,) = bench.bundles()
+    assert bench.leftovers() == [[5, 6, 7]]
+    bench.happen(Acknowledged(first.mid + 100, 0))
+    assert bench.leftovers() == [], "that was a status"
+    bench.happen(Acknowledged(first.mid, 0))
+    assert bench.leftovers() == [[9, 10]]
+
+
+def test_that_nobody_listens_to_them_is_an_alarm(bench: Broken) -> None:
+    bench.connect()
+    (first,) = bench.bundles()
+    bench.happen(Acknowledged(first.mid + 100, 0x10))
+    assert "nobody_listens" not in bench.said()["alarms"], "nobody has to listen to a status"
+    bench.happen(Acknowledged(first.mid, 0x10))
+    assert "nobody_listens" in bench.said()["alarms"]
+
+
+def test_the_agency_has_its_time_before_they_come_again(bench: Broken) -> None:
+    bench.connect()
+    take(bench)
+    take(bench)
+    bench.leftovers()
+    bench.later(FIRST_PATIENCE_S * 0.99)
+    assert bench.leftovers() == []
+
+
+def test_however_long_the_agency_is_silent_they_come_again_within_some_minutes(bench: Broken) -> None:
+    bench.connect()
+    for _ in range(20):
+        take(bench)
+        take(bench)
+        bench.later(LONGEST_PATIENCE_S * 1.3)
+        assert bench.leftovers()[-1] == [5, 6, 7]
+
+
+def test_after_a_new_connection_the_agency_is_asked_at_the_first_pace(bench: Broken) -> None:
+    bench.connect()
+    for _ in range(5):
+        take(bench)
+        take(bench)
+        bench.later(LONGEST_PATIENCE_S * 1.3)
+    bench.disconnect()
+    bench.connect()
+    take(bench)
+    take(bench)
+    bench.leftovers()
+    bench.later(FIRST_PATIENCE_S * 1.3)
+    assert bench.leftovers() == [[5, 6, 7]]
+
+
+def test_what_is_missing_again_after_a_long_silence_goes_at_once(bench: Broken) -> None:
+    bench.append(3)
+    bench.connect()
+    bench.receive("receipt", bench.receipt(3))
+    bench.receive("receipt", bench.old_receipt(10))
+    for _ in range(20):
+        bench.later(LONGEST_PATIENCE_S * 1.3)
+    bench.leftovers()
+    bench.receive("receipt", bench.receipt(3, epoch=2))
     assert bench.leftovers() == [[5, 6, 7]]
 
 
