@@ -15,7 +15,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,31 +175,44 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may read; fails where it exists."""
-    with _named(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+    """Write a new file that only its owner may read, whole or not at all; fails where it exists."""
+    _settle(path, content, 0o600, path.hardlink_to)
 
 
 def write_public(path: Path, content: str) -> None:
     """Write or replace a file that all may read; a reader sees the old or the new one, never half."""
-    _replace(path, content, 0o644)
+    _settle(path, content.encode(), 0o644, lambda draft: draft.replace(path))
 
 
 def write_private(path: Path, content: str) -> None:
     """Write or replace a file that only its owner may read, whoever could read the old one."""
-    _replace(path, content, 0o600)
+    _settle(path, content.encode(), 0o600, lambda draft: draft.replace(path))
 
 
-def _replace(path: Path, content: str, mode: int) -> None:
+def _settle(path: Path, content: bytes, mode: int, place: Callable[[Path], object]) -> None:
+    """Write a draft and give it its name; on return both are on the disk: a key may be published the next moment."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)  # never into a file that somebody else may have open
     number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with _named(draft), os.fdopen(number, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.chmod(mode)
-    draft.replace(path)
+    try:
+        with _named(draft), os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(mode)
+        place(draft)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in ``folder`` to the disk."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def jwks_text(keys: list[Jwk]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from agency.broker.configuration import DESK_USER, LINKAGE_USER, MAX_WORKERS, Broker, ingest_user
 from agency.desk.authority import Authority, KeyPair
 from agency.desk.keys import new_key, public_half
-from agency.home import Home, jwks_text, write_public, write_secret
+from agency.home import Home, jwks_text, sync_folder, write_public, write_secret
 from agency.store.database import Database
 from appliance.events import strict_json
 from appliance.events.agency_keys import OPTIONAL, PURPOSES
@@ -52,6 +52,7 @@ def found(home: Home, founding: Founding) -> None:
             (draft.path / part).rename(home.path / part)
             undo.callback(_remove, home.path / part)
         draft.path.rmdir()
+        sync_folder(home.path)
         undo.pop_all()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agency.home import Home, jwks_text, write_public, write_secret
+from agency.home import Home, jwks_text, sync_folder, write_public, write_secret
 from agency.store.database import Connection
 from agency.store.documents import StoredDocument, list_documents, next_document_version, put_document
 from agency.store.epoch import untold
@@ -148,6 +148,7 @@ def activate(home: Home) -> list[str]:
             aside.unlink(missing_ok=True)
             os.link(active, aside)  # so that there is a key in use at every moment
         (home.keys / f"{purpose}.next.jwk").replace(active)
+    sync_folder(home.keys)
     return purposes
 
 
@@ -173,4 +174,5 @@ def retire(home: Home, connection: Connection, purpose: str) -> list[str]:
         _sign(home, connection)
     for kid in old:
         (home.keys / f"{purpose}-{kid}.jwk").unlink(missing_ok=True)
+    sync_folder(home.keys)
     return old
