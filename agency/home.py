@@ -124,6 +124,18 @@ class Home:
         """Return every public key of the agency, those too that are superseded or retired."""
         return read_jwks(self.public / "agency.jwks")
 
+    def ca(self) -> bytes:
+        """Return the certificate of the agency's authority, PEM.
+
+        Raises:
+            ConfigError: the file is away or unreadable.
+        """
+        path = self.public / "ca.pem"
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ConfigError([f"cannot read {path}: {error.strerror}; bring it back for this command"]) from None
+
     def keys_in_force(self) -> list[Jwk]:
         """Return the public keys that stations are to use: to verify by, and to seal to."""
         return [key for key in self.public_keys() if "state" not in key]

@@ -97,7 +97,8 @@ def _audited(home: Home, against: Path | None, *, is_told: bool) -> "Audit":
         agency = database.meta()["agency"]
         with database.read() as connection:
             contents = _contents(home, connection, agency)
-            witnesses = Witnesses(Witness(home.witness).read(), read_jwks(home.public / "stations.jwks"), heads)
+            published = read_jwks(home.public / "stations.jwks")
+            witnesses = Witnesses(Witness(home.witness).read(), published, heads, home.ca())
             say_so = progress("audited") if is_told else lambda done: None
             result = audit_of(connection, home.public_keys(), contents, say_so, witnesses)
             result.problems.extend(faults)

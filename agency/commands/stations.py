@@ -65,14 +65,14 @@ def _surroundings(home: Home) -> "Surroundings":
 
     with Database.open(home.database) as database:
         meta = database.meta()
-    ca = _read(home.public / "ca.pem").decode()
+    ca = home.ca().decode()
     return Surroundings(meta["agency"], ca, home.keys_in_force(), meta["host"], int(meta["port"]))
 
 
 def _authority(home: Home) -> "Authority":
     from agency.desk.authority import Authority, KeyPair
 
-    return Authority(KeyPair(_read(home.keys / "ca.key"), _read(home.public / "ca.pem")))
+    return Authority(KeyPair(_read(home.keys / "ca.key"), home.ca()))
 
 
 def _read(path: Path) -> bytes:

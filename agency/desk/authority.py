@@ -9,6 +9,7 @@ Source: RFC 5280; CA/Browser profile for the extensions that strict verifiers as
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -98,6 +99,35 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
         return builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+
+
+class Issued(NamedTuple):
+    """What a certificate of ours says.
+
+    Args:
+        serial: hexadecimal.
+        name: whom it is for, such as a station id.
+        not_after: RFC 3339.
+    """
+
+    serial: str
+    name: str
+    not_after: str
+
+    @classmethod
+    def read(cls, pem: str, ca: bytes) -> "Issued":
+        """Read a certificate (PEM).
+
+        Raises:
+            VerificationError: it is none, or the authority with the certificate ``ca`` (PEM) did not issue it.
+        """
+        try:
+            found = x509.load_pem_x509_certificate(pem.encode())
+            found.verify_directly_issued_by(x509.load_pem_x509_certificate(ca))
+            (name,) = (str(attribute.value) for attribute in found.subject)
+        except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm, InvalidSignature):
+            raise VerificationError("is no certificate of this agency's authority") from None
+        return cls(f"{found.serial_number:x}", name, found.not_valid_after_utc.isoformat())
 
 
 def _checked_csr(csr: str, station: str) -> PublicKey:

@@ -151,6 +151,6 @@ def grant(connection: Connection, station: str, certificate: str, around: Surrou
 def stations_jwks(connection: Connection) -> list[Jwk]:
     """Return every event key with its station, and when it was revoked: what a verifier of events needs."""
     return [
-        {**key.jwk, "station": key.station, **({"revoked_at": key.revoked_at} if key.revoked_at else {})}
+        {**key.jwk, "station": key.station, **({"revoked_at": key.revoked_at} if key.revoked_at is not None else {})}
         for key in event_keys(connection)
     ]

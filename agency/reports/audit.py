@@ -14,12 +14,12 @@ from typing import Any
 from agency.ingest.bundle import KeyRing, position_of
 from agency.ingest.rows import told_columns
 from agency.reports.contents import Contents
-from agency.reports.excuses import believed
+from agency.reports.excuses import believed, invented
 from agency.reports.heads import Heads, gone
 from agency.reports.problems import Problem, guarded
 from agency.reports.questions import audit_questions, audit_visits
 from agency.reports.receipts import audit_receipts
-from agency.reports.registers import audit_keys, audit_rosters
+from agency.reports.registers import audit_certificates, audit_keys, audit_rosters
 from agency.reports.successions import audit_successions
 from agency.store import chains
 from agency.store.chains import Chain, Event, Quarantined
@@ -55,11 +55,13 @@ class Witnesses:
         reach: how far the store had come when receipts last left.
         keys: the published event keys of the stations.
         heads: what earlier audits left behind.
+        ca: the authority's certificate, PEM.
     """
 
     reach: Reach | None = None
     keys: list[Jwk] | None = None
     heads: Sequence[Heads] = ()
+    ca: bytes | None = None
 
 
 NOBODY = Witnesses()
@@ -103,6 +105,8 @@ def audit(
         result.problems.append(Problem("restored", "", f"epoch {seen.epoch}", "receipts have left of a newer store"))
     for heads in witnesses.heads:
         result.problems.extend(guarded(gone(connection, heads), "", "heads"))
+    if witnesses.ca is not None:
+        result.problems.extend(guarded(audit_certificates(connection, witnesses.ca), "", "certificates"))
     if witnesses.keys is not None:
         result.problems.extend(guarded(audit_keys(connection, witnesses.keys), "", "keys"))
     rosters = audit_rosters(connection, contents.keys, public, result.counts, progress)
@@ -139,6 +143,8 @@ def _audit_chain(
 ) -> Iterator[Problem]:
     sequence, hash_ = 0, chain.kid
     given_up = GivenUp(believed(connection, chain.key, ring))
+    for one in invented(connection, chain.key, ring):
+        yield Problem("edited", chain.station, chain.id, f"an excuse for {one.first} to {one.last} of nobody")
     hash_at_mark = chain.kid if chain.high_water == 0 else None
     for row in chains.chain_rows(connection, chain.key):
         place = f"{chain.id}/{row.sequence}"
@@ -216,8 +222,7 @@ def _altered(kept: Quarantined | chains.Fork) -> str:
 
 def _strays(connection: Connection) -> Iterator[Problem]:
     for one in strays(connection):
-        words = f"{one.rows} rows of {one.table} belong to a chain of the key {one.kid} that is not held"
-        yield Problem("edited", "", str(one.chain), words)
+        yield Problem("edited", "", one.table, f"{one.rows} rows name a {one.of} that is not held: {one.names}")
 
 
 def _audit_documents(connection: Connection, keys: KeySet, counts: Counter[str]) -> Iterator[Problem]:
@@ -229,6 +234,9 @@ def _audit_documents(connection: Connection, keys: KeySet, counts: Counter[str])
         except VerificationError as error:
             yield Problem("document", "", place, str(error))
             continue
-        claims = (payload["kind"], payload["version"], tuple(payload["audience"]), payload["expires_at"])
-        if claims != (document.kind, document.version, document.audience, document.expires_at):
+        members = ("kind", "version", "issued_at", "expires_at")
+        is_same = all(payload[name] == getattr(document, name) for name in members)
+        if not is_same or payload["audience"] != list(document.audience):
             yield Problem("document", "", place, "differs from the signed text")
+        elif (document.roster is not None) != (document.kind == "roster"):
+            yield Problem("document", "", place, "does not name the roster that it is of")

@@ -13,7 +13,17 @@ from appliance.events.schema import EVENT
 
 def believed(connection: Connection, key: ChainKey, ring: KeyRing) -> list[Excuse]:
     """Return the excuses of a chain, without those that somebody only wrote into the table."""
-    return [one for one in excuses(connection, key) if one.by == OPERATOR or _is_declared(connection, one, ring)]
+    return [one for one in excuses(connection, key) if _is_believed(connection, one, ring)]
+
+
+def invented(connection: Connection, key: ChainKey, ring: KeyRing) -> list[Excuse]:
+    """Return the excuses of a chain that somebody only wrote into the table."""
+    return [one for one in excuses(connection, key) if not _is_believed(connection, one, ring)]
+
+
+def _is_believed(connection: Connection, one: Excuse, ring: KeyRing) -> bool:
+    is_stretch = isinstance(one.first, int) and isinstance(one.last, int) and 0 < one.first <= one.last
+    return is_stretch and (one.by == OPERATOR or _is_declared(connection, one, ring))
 
 
 def _is_declared(connection: Connection, one: Excuse, ring: KeyRing) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from agency.store.database import AlteredRow
+
 _UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
 
@@ -30,6 +32,8 @@ def guarded(found: Iterable[Problem], station: str, place: str) -> Iterator[Prob
     """Yield what is found; a row that nobody of ours can have written ends it as a finding, not as a fault of ours."""
     try:
         yield from found
+    except AlteredRow as error:
+        yield Problem("edited", station, place, f"{error}; the rest is unseen")
     except _UNREADABLE as error:
         yield Problem(
             "edited", station, place, f"holds what cannot be read ({type(error).__name__}); the rest is unseen"

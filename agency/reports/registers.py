@@ -5,6 +5,7 @@ does not write: the published keys, the signed documents, the seals.
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from agency.desk.authority import Issued
 from agency.desk.enrolment import stations_jwks
 from agency.desk.opening import OpeningKeys
 from agency.desk.rosters import member_context, open_member
@@ -12,7 +13,7 @@ from agency.reports.problems import Problem
 from agency.store.database import Connection
 from agency.store.documents import list_documents
 from agency.store.rosters import StoredRoster, list_rosters, sealed_members
-from agency.store.stations import event_keys
+from agency.store.stations import event_keys, list_certificates
 from appliance.errors import VerificationError
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet
 
@@ -28,6 +29,19 @@ def audit_keys(connection: Connection, published: list[Jwk]) -> Iterator[Problem
             yield Problem("key", station, "public/stations.jwks", words)
 
 
+def audit_certificates(connection: Connection, ca: bytes) -> Iterator[Problem]:
+    """Yield the certificates that are not of the authority with this certificate (PEM), or differ from their rows."""
+    for held in list_certificates(connection):
+        place = f"certificate {held.serial}"
+        try:
+            issued = Issued.read(held.pem, ca)
+        except VerificationError as error:
+            yield Problem("key", str(held.station), place, str(error))
+            continue
+        if issued != Issued(held.serial, held.station, held.not_after):
+            yield Problem("key", str(held.station), place, "its row differs from what was issued")
+
+
 def audit_rosters(
     connection: Connection, keys: OpeningKeys, public: KeySet, counts: Counter[str], progress: Callable[[int], None]
 ) -> Iterator[Problem]:
@@ -36,6 +50,8 @@ def audit_rosters(
     for roster in list_rosters(connection):
         counts["rosters"] += 1
         place = f"{roster.set}/{roster.version}"
+        if (roster.set, roster.as_of) != (roster.body.get("set"), roster.body.get("as_of")):
+            yield Problem("roster", "", place, "its set or date is not that of its digests")
         if signed.get(roster.version, roster.body) != roster.body:
             yield Problem("roster", "", place, "its digests are not those of the document that was signed for it")
         faults = [fault for fault in _members(connection, roster, keys, counts, progress) if fault]

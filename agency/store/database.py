@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +26,8 @@ from agency.store import tables
 from appliance.errors import ConfigError, StoreError
 
 __all__ = ["FAILURES", "Connection", "Database", "DatabaseError"]
+
+T = TypeVar("T", dict[str, Any], list[Any])
 
 FAILURES = (SQLAlchemyError, sqlite3.Error)  # what the database itself raises
 
@@ -38,6 +40,12 @@ class DatabaseError(StoreError):
     """The agency's database cannot be read or written now; nothing of the transaction was kept."""
 
     code = "S10"
+
+
+class AlteredRow(DatabaseError):
+    """A row holds what no program of ours can have written."""
+
+    code = "S11"
 
 
 class Database:
@@ -148,16 +156,19 @@ class Database:
         self.close()
 
 
-def held_json(text: str, what: str) -> Any:
-    """Return what was stored as JSON.
+def held_json(text: str, what: str, shape: type[T]) -> T:
+    """Return what was stored as JSON of a shape: ``dict`` or ``list``.
 
     Raises:
-        DatabaseError: it is none; somebody wrote it who should not have.
+        AlteredRow: it is none; somebody wrote it who should not have.
     """
     try:
-        return json.loads(text)
-    except ValueError:
-        raise DatabaseError(f"the database holds {what} that was altered: put an earlier copy of it back") from None
+        held = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        held = None
+    if not isinstance(held, shape):
+        raise AlteredRow(f"the database holds {what} that was altered: put an earlier copy of it back")
+    return held
 
 
 def _reason(cause: BaseException) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select
 
-from agency.store.database import Connection, DatabaseError, held_json
+from agency.store.database import Connection, held_json
 from agency.store.tables import document
 
 
@@ -48,10 +48,7 @@ def put_document(connection: Connection, new: StoredDocument) -> None:
 
 
 def _audience(text: str) -> tuple[str, ...]:
-    held = held_json(text, "a document's audience")
-    if not isinstance(held, list):
-        raise DatabaseError("the database holds a document's audience that was altered: put an earlier copy of it back")
-    return tuple(held)
+    return tuple(held_json(text, "a document's audience", list))
 
 
 def list_documents(connection: Connection) -> list[StoredDocument]:

@@ -67,7 +67,7 @@ def find_roster(connection: Connection, version: int) -> StoredRoster | None:
 
 
 def _stored(row: Row[Any]) -> StoredRoster:
-    body = held_json(row.body, f"roster {row.version}")
+    body = held_json(row.body, f"roster {row.version}", dict)
     return StoredRoster(row.version, row.set, row.as_of, row.imported_at, row.people, body)
 
 
@@ -76,4 +76,4 @@ def sealed_members(connection: Connection, version: int) -> Iterator[tuple[int, 
     query = select(roster_member.c.member_index, roster_member.c.sealed)
     query = query.where(roster_member.c.version == version).order_by(roster_member.c.member_index)
     for row in connection.execute(query):
-        yield row.member_index, held_json(row.sealed, "a member of a roster")
+        yield row.member_index, held_json(row.sealed, "a member of a roster", dict)

@@ -87,6 +87,12 @@ def put_certificate(connection: Connection, issued: Certificate) -> None:
     connection.execute(insert(certificate).values(**vars(issued)))
 
 
+def list_certificates(connection: Connection) -> list[Certificate]:
+    """Return every certificate that was issued, by station."""
+    rows = connection.execute(select(certificate).order_by(certificate.c.station, certificate.c.serial))
+    return [Certificate(*row) for row in rows]
+
+
 def event_keys(connection: Connection, *stations: str) -> list[EventKey]:
     """Return all event keys, or those of the named stations, oldest first; revoked ones too."""
     query = select(event_key).order_by(event_key.c.approved_at, event_key.c.kid)
@@ -94,7 +100,7 @@ def event_keys(connection: Connection, *stations: str) -> list[EventKey]:
         query = query.where(event_key.c.station.in_(stations))
     rows = connection.execute(query)
     return [
-        EventKey(r.kid, r.station, held_json(r.jwk, f"a key of station {r.station}"), r.approved_at, r.revoked_at)
+        EventKey(r.kid, r.station, held_json(r.jwk, f"a key of station {r.station}", dict), r.approved_at, r.revoked_at)
         for r in rows
     ]
 

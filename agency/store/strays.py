@@ -1,35 +1,49 @@
-"""Rows that no chain leads to: only somebody who wrote into the database past its rules can have left them."""
+"""Rows that lead nowhere: they name a station, key, chain or version that is not held.
 
-from collections.abc import Iterator
+The database does not let anybody of ours leave one; whoever writes past its rules can.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Column, Table, and_, func, or_, select
 
 from agency.store.database import Connection
-from agency.store.tables import chain, event, excused, fork, quarantine, receipt
+from agency.store.tables import METADATA, chain, excused, quarantine
 
 
 class Stray(NamedTuple):
-    """Rows of one table that name a chain that is not held.
+    """Rows of one table that name what is not held.
 
     Args:
         table: its name.
-        chain: ULID, as the rows have it.
-        kid: likewise.
+        names: what they name, as they have it.
+        of: the table in which that is not.
         rows: how many.
     """
 
     table: str
-    chain: str
-    kid: str
+    names: str
+    of: str
     rows: int
 
 
 def strays(connection: Connection) -> Iterator[Stray]:
-    """Yield what no chain leads to. A quarantined event without a place is none."""
-    for table in (event, quarantine, fork, receipt, excused):
-        own = (chain.c.id == table.c.chain) & (chain.c.kid == table.c.kid)
-        query = select(table.c.chain, table.c.kid, func.count()).select_from(table.outerjoin(chain, own))
-        lost = query.where(chain.c.id.is_(None) & table.c.chain.is_not(None)).group_by(table.c.chain, table.c.kid)
-        for row in connection.execute(lost):
-            yield Stray(table.name, *row)
+    """Yield what leads nowhere. A quarantined event without a place has no chain to lead to."""
+    for table, parent, columns in _references():
+        named = parent.alias()
+        join = and_(*(named.c[theirs.name] == own for own, theirs in columns.items()))
+        query = select(*columns, func.count()).select_from(table.outerjoin(named, join)).group_by(*columns)
+        is_lost = or_(*(named.c[theirs.name].is_(None) for theirs in columns.values()))
+        is_named = and_(*(own.is_not(None) for own in columns))
+        for *values, rows in connection.execute(query.where(is_lost & is_named)):
+            yield Stray(table.name, " ".join(map(str, values)), parent.name, rows)
+
+
+def _references() -> Iterator[tuple[Table, Table, Mapping[Column[object], Column[object]]]]:
+    for table in METADATA.sorted_tables:
+        for reference in table.foreign_key_constraints:
+            columns = {element.parent: element.column for element in reference.elements}
+            yield table, reference.referred_table, columns
+    for table in (quarantine, excused):
+        yield table, chain, {table.c.chain: chain.c.id, table.c.kid: chain.c.kid}

@@ -16,6 +16,7 @@ from agency.cli import main
 from agency.desk.documents import EVERY_STATION, sign_roster
 from agency.reports import receipts
 from agency.store.rosters import newest_rosters
+from agency.store.stations import list_certificates
 from appliance.events.sign import Signer
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import DAY, Pupil, Ran, Station, visits
@@ -175,9 +176,26 @@ EDITS = [
         "UPDATE event SET jws=substr(jws,1,length(jws)-4)||'AAAA' WHERE sequence=3",
         {("edited", "3"), ("signature", "3")},
     ),
-    ("UPDATE event SET station='cnx-002' WHERE sequence=3", {("edited", "3")}),
-    ("UPDATE event SET kid='k' WHERE sequence=6", {("high_water", "6"), ("edited", "{chain}")}),
-    ("DELETE FROM chain", {("edited", "{chain}")}),
+    ("UPDATE event SET station='cnx-002' WHERE sequence=3", {("edited", "3"), ("edited", "event")}),
+    ("UPDATE event SET kid='k' WHERE sequence=6", {("high_water", "6"), ("edited", "event")}),
+    ("DELETE FROM chain", {("edited", "event")}),
+    ("UPDATE station SET id='cnx-002'", {("edited", name) for name in ("event", "event_key", "certificate", "chain")}),
+    ("DELETE FROM roster", {("edited", "roster_member"), ("edited", "document")}),
+    (
+        "INSERT INTO excused SELECT id, kid, 8, 9, 'x', '2026-11-23' FROM chain",
+        {("edited", "{chain}")},
+    ),
+    (
+        "INSERT INTO excused SELECT id, kid, 'a', 9, 'operator', '2026-11-23' FROM chain",
+        {("edited", "{chain}")},
+    ),
+    ("UPDATE event_key SET revoked_at=''", {("key", "stations.jwks")}),
+    ("UPDATE roster SET as_of='2020-01-01'", {("roster", "1")}),
+    ("UPDATE roster SET \"set\"='school-9'", {("roster", "1")}),
+    ("UPDATE document SET issued_at='2036-01-01T00:00:00+00:00'", {("document", "1")}),
+    ("UPDATE document SET roster=NULL", {("document", "1")}),
+    ("UPDATE certificate SET not_after='2036-01-01T00:00:00+00:00'", {("key", "{certificate}")}),
+    ("UPDATE certificate SET pem='x'", {("key", "{certificate}")}),
     ("DELETE FROM event WHERE sequence=3", {("missing", "4")}),
     ("DELETE FROM event WHERE sequence=6", {("high_water", "6")}),
     ("UPDATE chain SET high_water=5", {("high_water", "5")}),
@@ -211,7 +229,10 @@ def test_every_edit_is_found_in_its_place(held: Office, statement: str, found: s
     ran = held.desk.run("audit", "--json")
     assert ran.code == 1
     told = {(p["code"], p["place"].rpartition("/")[2]) for p in ran.json()["problems"]}
-    assert told == {(code, place.format(chain=held.station.chain.id)) for code, place in found}
+    with held.database.read() as connection:
+        (certificate,) = list_certificates(connection)
+    names = {"chain": held.station.chain.id, "certificate": f"certificate {certificate.serial}"}
+    assert told == {(code, place.format(**names)) for code, place in found}
 
 
 @pytest.mark.parametrize(
@@ -222,6 +243,8 @@ def test_every_edit_is_found_in_its_place(held: Office, statement: str, found: s
         ("UPDATE event_key SET jwk = 'x'", ("anomalies", "--date", DAY)),
         ("UPDATE roster SET body = 'x'", ("attendance", "--date", DAY)),
         ("UPDATE roster_member SET sealed = 'x'", ("attendance", "--date", DAY)),
+        ("UPDATE roster_member SET sealed = '[1]'", ("attendance", "--date", DAY)),
+        ("UPDATE roster_member SET sealed = -1", ("attendance", "--date", DAY)),
         ("DELETE FROM event_key", ("station", "list")),
         ("DELETE FROM event_key", ("station", "show", "bkk-001")),
     ],
