@@ -100,8 +100,8 @@ def audit(
     result.problems.extend(guarded(audit_successions(connection, owned, ring, result.counts), "", "chains"))
     public = KeySet(agency_keys)
     result.problems.extend(guarded(audit_receipts(connection, owned, public, result.counts), "", "receipts"))
-    seen = witnesses.reach
-    if seen is not None and seen > reach(connection):
+    seen, here = witnesses.reach, reach(connection)
+    if seen is not None and seen > here:
         result.problems.append(Problem("restored", "", f"epoch {seen.epoch}", "receipts have left of a newer store"))
     for heads in witnesses.heads:
         result.problems.extend(guarded(gone(connection, heads), "", "heads"))

@@ -31,6 +31,7 @@ T = TypeVar("T", dict[str, Any], list[Any])
 
 FAILURES = (SQLAlchemyError, sqlite3.Error)  # what the database itself raises
 
+_FACTS = ("agency", "host", "port")
 _ONLY_LACKS_TABLES = ("1", "2")  # versions that differ from the present one by whole tables
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
 _TRIES, _PAUSE_S = 3, 0.2
@@ -75,7 +76,7 @@ class Database:
 
         Raises:
             ConfigError: it was made by another version of this program.
-            DatabaseError: it is no database, or damaged.
+            DatabaseError: it is no database, damaged, or altered.
         """
         database = cls(_engine(path))
         found = database.meta().get("schema")
@@ -83,6 +84,8 @@ class Database:
             database._add_tables()
         elif found != tables.SCHEMA_VERSION:
             raise ConfigError([f"{path} has schema {found}; this version needs {tables.SCHEMA_VERSION}"])
+        if missing := [name for name in _FACTS if name not in database.meta()]:
+            raise AlteredRow(f"{path} does not say its {' and '.join(missing)}: put an earlier copy of it back")
         return database
 
     def _add_tables(self) -> None:

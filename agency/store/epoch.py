@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import insert, select, update
 
-from agency.store.database import Connection
+from agency.store.database import AlteredRow, Connection
 from agency.store.tables import meta
 
 
@@ -74,7 +74,10 @@ def note_told(connection: Connection, epoch: int, kid: str) -> None:
 
 def _get(connection: Connection, name: str, default: int) -> int:
     value = connection.execute(select(meta.c.value).where(meta.c.key == name)).scalar()
-    return default if value is None else int(value)
+    try:
+        return default if value is None else int(value)
+    except ValueError:
+        raise AlteredRow(f"the database holds no number as its {name}: put an earlier copy of it back") from None
 
 
 def _put(connection: Connection, name: str, value: int | str) -> None:

@@ -30,66 +30,75 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.types import TypeEngine
 
 SCHEMA_VERSION = "3"
 
 METADATA = MetaData()
 
-meta = Table("meta", METADATA, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
+# SQLite's strict tables hold what their columns say, whoever writes; they know no other names of types.
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _words(most: int) -> TypeEngine[str]:
+    return String(most).with_variant(Text(), "sqlite")
+
+
+meta = Table("meta", METADATA, Column("key", _words(40), primary_key=True), Column("value", Text, nullable=False))
 
 station = Table(
     "station",
     METADATA,
-    Column("id", String(63), primary_key=True),
-    Column("approved_at", String(40), nullable=False),
-    Column("flag", String(40)),
+    Column("id", _words(63), primary_key=True),
+    Column("approved_at", _words(40), nullable=False),
+    Column("flag", _words(40)),
 )
 
 event_key = Table(
     "event_key",
     METADATA,
-    Column("kid", String(43), primary_key=True),
+    Column("kid", _words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
     Column("jwk", Text, nullable=False),
-    Column("approved_at", String(40), nullable=False),
-    Column("revoked_at", String(40)),
+    Column("approved_at", _words(40), nullable=False),
+    Column("revoked_at", _words(40)),
 )
 
 certificate = Table(
     "certificate",
     METADATA,
-    Column("serial", String(40), primary_key=True),
+    Column("serial", _words(40), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
-    Column("not_after", String(40), nullable=False),
+    Column("not_after", _words(40), nullable=False),
     Column("pem", Text, nullable=False),
 )
 
 chain = Table(
     "chain",
     METADATA,
-    Column("id", String(26), primary_key=True),
+    Column("id", _words(26), primary_key=True),
     Column("kid", ForeignKey("event_key.kid"), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
-    Column("high_water", BigInteger, nullable=False),
-    Column("hash", String(43), nullable=False),
+    Column("high_water", _NUMBER, nullable=False),
+    Column("hash", _words(43), nullable=False),
 )
 
 event = Table(
     "event",
     METADATA,
-    Column("chain", String(26), primary_key=True),
-    Column("kid", String(43), primary_key=True),
-    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("hash", String(43), nullable=False),
-    Column("previous", String(43), nullable=False),
+    Column("chain", _words(26), primary_key=True),
+    Column("kid", _words(43), primary_key=True),
+    Column("sequence", _NUMBER, primary_key=True, autoincrement=False),
+    Column("hash", _words(43), nullable=False),
+    Column("previous", _words(43), nullable=False),
     Column("station", ForeignKey("station.id"), nullable=False),
-    Column("type", String(80), nullable=False),
-    Column("time", String(40), nullable=False),
-    Column("day", String(10), nullable=False),
-    Column("level", String(4)),
-    Column("verdict", String(20)),
-    Column("received_at", String(40), nullable=False),
+    Column("type", _words(80), nullable=False),
+    Column("time", _words(40), nullable=False),
+    Column("day", _words(10), nullable=False),
+    Column("level", _words(4)),
+    Column("verdict", _words(20)),
+    Column("received_at", _words(40), nullable=False),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
     Index("event_by_day", "day", "type"),
@@ -99,14 +108,14 @@ event = Table(
 quarantine = Table(
     "quarantine",
     METADATA,
-    Column("hash", String(43), primary_key=True),
+    Column("hash", _words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
-    Column("chain", String(26)),
-    Column("sequence", BigInteger),
-    Column("previous", String(43)),
-    Column("code", String(40), nullable=False),
-    Column("received_at", String(40), nullable=False),
+    Column("chain", _words(26)),
+    Column("sequence", _NUMBER),
+    Column("previous", _words(43)),
+    Column("code", _words(40), nullable=False),
+    Column("received_at", _words(40), nullable=False),
     Column("jws", Text, nullable=False),
     UniqueConstraint("chain", "kid", "sequence"),
 )
@@ -114,13 +123,13 @@ quarantine = Table(
 fork = Table(
     "fork",
     METADATA,
-    Column("hash", String(43), primary_key=True),
+    Column("hash", _words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
-    Column("kid", String(43), nullable=False),
-    Column("chain", String(26), nullable=False),
-    Column("sequence", BigInteger, nullable=False),
-    Column("reason", String(40), nullable=False),
-    Column("received_at", String(40), nullable=False),
+    Column("kid", _words(43), nullable=False),
+    Column("chain", _words(26), nullable=False),
+    Column("sequence", _NUMBER, nullable=False),
+    Column("reason", _words(40), nullable=False),
+    Column("received_at", _words(40), nullable=False),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
 )
@@ -128,8 +137,8 @@ fork = Table(
 receipt = Table(
     "receipt",
     METADATA,
-    Column("chain", String(26), primary_key=True),
-    Column("kid", String(43), primary_key=True),
+    Column("chain", _words(26), primary_key=True),
+    Column("kid", _words(43), primary_key=True),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
 )
@@ -137,21 +146,21 @@ receipt = Table(
 excused = Table(
     "excused",
     METADATA,
-    Column("chain", String(26), primary_key=True),
-    Column("kid", String(43), primary_key=True),
-    Column("first", BigInteger, primary_key=True, autoincrement=False),
-    Column("last", BigInteger, nullable=False),
-    Column("by", String(43), nullable=False),
-    Column("noted_at", String(40), nullable=False),
+    Column("chain", _words(26), primary_key=True),
+    Column("kid", _words(43), primary_key=True),
+    Column("first", _NUMBER, primary_key=True, autoincrement=False),
+    Column("last", _NUMBER, nullable=False),
+    Column("by", _words(43), nullable=False),
+    Column("noted_at", _words(40), nullable=False),
 )
 
 roster = Table(
     "roster",
     METADATA,
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("set", String(63), nullable=False, index=True),
-    Column("as_of", String(10), nullable=False),
-    Column("imported_at", String(40), nullable=False),
+    Column("set", _words(63), nullable=False, index=True),
+    Column("as_of", _words(10), nullable=False),
+    Column("imported_at", _words(40), nullable=False),
     Column("people", Integer, nullable=False),
     Column("body", Text, nullable=False),
 )
@@ -167,11 +176,11 @@ roster_member = Table(
 document = Table(
     "document",
     METADATA,
-    Column("kind", String(20), primary_key=True),
+    Column("kind", _words(20), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("roster", Integer),
-    Column("issued_at", String(40), nullable=False),
-    Column("expires_at", String(40), nullable=False),
+    Column("issued_at", _words(40), nullable=False),
+    Column("expires_at", _words(40), nullable=False),
     Column("audience", Text, nullable=False),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["roster"], ["roster.version"]),
@@ -180,15 +189,15 @@ document = Table(
 question = Table(
     "question",
     METADATA,
-    Column("id", String(26), primary_key=True),
+    Column("id", _words(26), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
-    Column("question", String(20), nullable=False),
-    Column("service", String(64), nullable=False),
-    Column("hash", String(43), nullable=False),
-    Column("received_at", String(40), nullable=False, index=True),
-    Column("outcome", String(20)),
-    Column("source", String(40)),
+    Column("question", _words(20), nullable=False),
+    Column("service", _words(64), nullable=False),
+    Column("hash", _words(43), nullable=False),
+    Column("received_at", _words(40), nullable=False, index=True),
+    Column("outcome", _words(20)),
+    Column("source", _words(40)),
     Column("answer", Text),
 )
 
@@ -197,22 +206,25 @@ health_visit = Table(
     METADATA,
     Column("opened_by", ForeignKey("question.id"), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
-    Column("subject", String(43), nullable=False, index=True),
-    Column("choice", String(40)),
+    Column("subject", _words(43), nullable=False, index=True),
+    Column("choice", _words(40)),
     Column("sealed", Text, nullable=False),
-    Column("state", String(10), nullable=False),
-    Column("opened_at", String(40), nullable=False),
+    Column("state", _words(10), nullable=False),
+    Column("opened_at", _words(40), nullable=False),
     Column("closed_by", ForeignKey("question.id")),
-    Column("closed_at", String(40)),
+    Column("closed_at", _words(40)),
 )
 
 access = Table(
     "access",
     METADATA,
     Column("number", Integer, primary_key=True),
-    Column("at", String(40), nullable=False),
-    Column("user", String(64), nullable=False),
-    Column("command", String(40), nullable=False),
-    Column("about", String(120), nullable=False),
+    Column("at", _words(40), nullable=False),
+    Column("user", _words(64), nullable=False),
+    Column("command", _words(40), nullable=False),
+    Column("about", _words(120), nullable=False),
     Column("purpose", Text, nullable=False),
 )
+
+for _table in METADATA.tables.values():
+    _table.dialect_options["sqlite"]["strict"] = True

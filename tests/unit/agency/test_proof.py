@@ -186,7 +186,7 @@ EDITS = [
         {("edited", "{chain}")},
     ),
     (
-        "INSERT INTO excused SELECT id, kid, 'a', 9, 'operator', '2026-11-23' FROM chain",
+        "INSERT INTO excused SELECT id, kid, 9, 8, 'operator', '2026-11-23' FROM chain",
         {("edited", "{chain}")},
     ),
     ("UPDATE event_key SET revoked_at=''", {("key", "stations.jwks")}),
@@ -243,8 +243,10 @@ def test_every_edit_is_found_in_its_place(held: Office, statement: str, found: s
         ("UPDATE event_key SET jwk = 'x'", ("anomalies", "--date", DAY)),
         ("UPDATE roster SET body = 'x'", ("attendance", "--date", DAY)),
         ("UPDATE roster_member SET sealed = 'x'", ("attendance", "--date", DAY)),
+        ("DELETE FROM meta WHERE key = 'agency'", ("audit",)),
+        ("UPDATE meta SET value = 'x' WHERE key = 'epoch'", ("audit",)),
+        ("UPDATE meta SET value = 'x' WHERE key = 'epoch'", ("epoch", "show")),
         ("UPDATE roster_member SET sealed = '[1]'", ("attendance", "--date", DAY)),
-        ("UPDATE roster_member SET sealed = -1", ("attendance", "--date", DAY)),
         ("DELETE FROM event_key", ("station", "list")),
         ("DELETE FROM event_key", ("station", "show", "bkk-001")),
     ],
@@ -296,6 +298,13 @@ def test_no_row_that_somebody_wrote_ends_in_an_internal_error(held: Office, comm
         ran = held.desk.run(*commands)
         assert ran.code in (0, 1, 7, 78), (statement, ran)
         assert "internal error" not in ran.err, (statement, ran)
+
+
+def test_a_column_holds_nothing_else_whoever_writes(held: Office) -> None:
+    with sqlite3.connect(held.desk.home.database) as connection:
+        for statement in ("UPDATE event SET jws = x'ff'", "UPDATE chain SET high_water = 'x'"):
+            with pytest.raises(sqlite3.IntegrityError, match="cannot store"):
+                connection.execute(statement)
 
 
 def test_receipts_that_are_gone_are_missed(held: Office, monkeypatch: pytest.MonkeyPatch) -> None:
