@@ -30,6 +30,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 SCHEMA_VERSION = "3"
@@ -44,19 +45,21 @@ def _words(most: int) -> TypeEngine[str]:
     return String(most).with_variant(Text(), "sqlite")
 
 
-meta = Table("meta", METADATA, Column("key", _words(40), primary_key=True), Column("value", Text, nullable=False))
+def _table(name: str, *parts: SchemaItem) -> Table:
+    return Table(name, METADATA, *parts, sqlite_strict=True)
 
-station = Table(
+
+meta = _table("meta", Column("key", _words(40), primary_key=True), Column("value", Text, nullable=False))
+
+station = _table(
     "station",
-    METADATA,
     Column("id", _words(63), primary_key=True),
     Column("approved_at", _words(40), nullable=False),
     Column("flag", _words(40)),
 )
 
-event_key = Table(
+event_key = _table(
     "event_key",
-    METADATA,
     Column("kid", _words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
     Column("jwk", Text, nullable=False),
@@ -64,9 +67,8 @@ event_key = Table(
     Column("revoked_at", _words(40)),
 )
 
-certificate = Table(
+certificate = _table(
     "certificate",
-    METADATA,
     Column("serial", _words(40), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
@@ -74,9 +76,8 @@ certificate = Table(
     Column("pem", Text, nullable=False),
 )
 
-chain = Table(
+chain = _table(
     "chain",
-    METADATA,
     Column("id", _words(26), primary_key=True),
     Column("kid", ForeignKey("event_key.kid"), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
@@ -84,9 +85,8 @@ chain = Table(
     Column("hash", _words(43), nullable=False),
 )
 
-event = Table(
+event = _table(
     "event",
-    METADATA,
     Column("chain", _words(26), primary_key=True),
     Column("kid", _words(43), primary_key=True),
     Column("sequence", _NUMBER, primary_key=True, autoincrement=False),
@@ -105,9 +105,8 @@ event = Table(
     Index("event_by_station", "station", "received_at"),
 )
 
-quarantine = Table(
+quarantine = _table(
     "quarantine",
-    METADATA,
     Column("hash", _words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
@@ -120,9 +119,8 @@ quarantine = Table(
     UniqueConstraint("chain", "kid", "sequence"),
 )
 
-fork = Table(
+fork = _table(
     "fork",
-    METADATA,
     Column("hash", _words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
     Column("kid", _words(43), nullable=False),
@@ -134,18 +132,16 @@ fork = Table(
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
 )
 
-receipt = Table(
+receipt = _table(
     "receipt",
-    METADATA,
     Column("chain", _words(26), primary_key=True),
     Column("kid", _words(43), primary_key=True),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
 )
 
-excused = Table(
+excused = _table(
     "excused",
-    METADATA,
     Column("chain", _words(26), primary_key=True),
     Column("kid", _words(43), primary_key=True),
     Column("first", _NUMBER, primary_key=True, autoincrement=False),
@@ -154,9 +150,8 @@ excused = Table(
     Column("noted_at", _words(40), nullable=False),
 )
 
-roster = Table(
+roster = _table(
     "roster",
-    METADATA,
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("set", _words(63), nullable=False, index=True),
     Column("as_of", _words(10), nullable=False),
@@ -165,17 +160,15 @@ roster = Table(
     Column("body", Text, nullable=False),
 )
 
-roster_member = Table(
+roster_member = _table(
     "roster_member",
-    METADATA,
     Column("version", ForeignKey("roster.version"), primary_key=True),
     Column("member_index", Integer, primary_key=True, autoincrement=False),
     Column("sealed", Text, nullable=False),
 )
 
-document = Table(
+document = _table(
     "document",
-    METADATA,
     Column("kind", _words(20), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("roster", Integer),
@@ -186,9 +179,8 @@ document = Table(
     ForeignKeyConstraint(["roster"], ["roster.version"]),
 )
 
-question = Table(
+question = _table(
     "question",
-    METADATA,
     Column("id", _words(26), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
@@ -201,9 +193,8 @@ question = Table(
     Column("answer", Text),
 )
 
-health_visit = Table(
+health_visit = _table(
     "health_visit",
-    METADATA,
     Column("opened_by", ForeignKey("question.id"), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
     Column("subject", _words(43), nullable=False, index=True),
@@ -215,9 +206,8 @@ health_visit = Table(
     Column("closed_at", _words(40)),
 )
 
-access = Table(
+access = _table(
     "access",
-    METADATA,
     Column("number", Integer, primary_key=True),
     Column("at", _words(40), nullable=False),
     Column("user", _words(64), nullable=False),
@@ -225,6 +215,3 @@ access = Table(
     Column("about", _words(120), nullable=False),
     Column("purpose", Text, nullable=False),
 )
-
-for _table in METADATA.tables.values():
-    _table.dialect_options["sqlite"]["strict"] = True
