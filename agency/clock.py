@@ -18,3 +18,9 @@ def thai_day(time: datetime) -> str:
 def today() -> str:
     """Return today's Thai calendar day, YYYY-MM-DD."""
     return thai_day(datetime.now(UTC))
+
+
+def day_began() -> str:
+    """Return when today's Thai calendar day began, as ``now_text`` writes it."""
+    midnight = datetime.now(THAI_TIME).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -13,6 +13,7 @@ from agency.lock import held
 from appliance.errors import ConfigError
 
 if TYPE_CHECKING:
+    from agency.linkage.asking import Meter
     from agency.linkage.configuration import Linkage
     from agency.linkage.source import Source
     from agency.linkage.worker import Bureau
@@ -27,7 +28,6 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
     from agency.broker.client import BrokerClient
     from agency.broker.configuration import LINKAGE_USER
     from agency.linkage import configuration
-    from agency.linkage.asking import Meter
     from agency.linkage.worker import LARGEST_MESSAGE, Worker, query_topics
     from agency.store.database import Database
 
@@ -41,7 +41,8 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
         where = login(home, meta, LINKAGE_USER, arguments.broker)
         client = BrokerClient(where, query_topics(agency), largest=LARGEST_MESSAGE)
         sources = _sources(home, database, linkage)
-        worker = Worker(database, client, agency, _bureau_of(home, database), sources, Meter(linkage.per_minute))
+        bureau = _bureau_of(home, database, linkage)
+        worker = Worker(database, client, agency, bureau, sources, _meter(database, linkage))
         client.start()
         try:
             worker.run(stop)
@@ -91,9 +92,21 @@ def _subject_key(home: Home) -> bytes:
     return key
 
 
-def _bureau_of(home: Home, database: "Database") -> "Callable[[], Bureau]":
+def _meter(database: "Database", linkage: "Linkage") -> "Meter":
+    """Return a meter that knows what was asked today before this process began."""
+    from agency.clock import day_began, today
+    from agency.linkage.asking import Meter
+    from agency.store.questions import asked_since
+
+    with database.read() as connection:
+        asked = asked_since(connection, day_began())
+    return Meter(linkage.per_minute, linkage.per_day, today(), asked)
+
+
+def _bureau_of(home: Home, database: "Database", linkage: "Linkage") -> "Callable[[], Bureau]":
     """Return a function that returns the bureau as it is now; it reads anew only what was replaced."""
-    from agency.desk.documents import every_service
+    from agency.desk.documents import EVERY_STATION, given_services
+    from agency.linkage.asking import Services
     from agency.linkage.worker import Bureau
     from agency.store.documents import next_document_version
     from appliance.events.sign import KeySet, Signer
@@ -108,9 +121,10 @@ def _bureau_of(home: Home, database: "Database") -> "Callable[[], Bureau]":
             seen = [(str(file), file.stat().st_ino, file.stat().st_mtime_ns) for file in files]
             seen.append(("services", next_document_version(connection, "services"), 0))
             if known is None or known[0] != seen:
-                pushed = every_service(connection, KeySet(home.public_keys()))
-                profiles = {profile.sha256: profile for profile in (*shipped(), *pushed)}
-                known = seen, Bureau(Signer(home.key("answer")), home.private_keys("query"), profiles)
+                pushed = given_services(connection, KeySet(home.public_keys()))
+                given = (*((one, EVERY_STATION) for one in shipped()), *((one, doc.audience) for doc, one in pushed))
+                services = Services(given, linkage.services)
+                known = seen, Bureau(Signer(home.key("answer")), home.private_keys("query"), services)
         return known[1]
 
     return now

@@ -92,11 +92,17 @@ def services_in_force(connection: Connection, audience: tuple[str, ...]) -> dict
 
 def every_service(connection: Connection, keys: KeySet) -> list[Profile]:
     """Return every profile that the agency ever signed in a services document; what is altered counts for none."""
-    found: list[Profile] = []
+    return [profile for _, profile in given_services(connection, keys)]
+
+
+def given_services(connection: Connection, keys: KeySet) -> list[tuple[StoredDocument, Profile]]:
+    """Return the same with the document that gave each to its stations."""
+    found: list[tuple[StoredDocument, Profile]] = []
     for document in list_documents(connection):
         with suppress(VerificationError):
             if document.kind == "services":
-                found += _profiles(keys.verify(document.jws, DOCUMENT_TYPE, "document"))
+                profiles = _profiles(keys.verify(document.jws, DOCUMENT_TYPE, "document"))
+                found += [(document, profile) for profile in profiles]
     return found
 
 

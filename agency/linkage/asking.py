@@ -4,8 +4,9 @@ Whoever has a station's key could ask about any citizen, so a station may ask on
 its service reads, a person at a time, and now.
 """
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,34 @@ _MINUTE_S = 60.0
 
 class Stale(Exception):
     """The query was asked too long ago, or by a clock that is wrong; nothing may be written for it."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """By which services each station may ask.
+
+    Args:
+        given: each profile, with the stations that it was given to; ``*`` for every one.
+        chosen: ids of services by station, ``*`` for the stations that are not named; empty where all may be used.
+    """
+
+    given: Sequence[tuple[Profile, Sequence[str]]]
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def profile(self, station: str, sha256: str) -> Profile:
+        """Return the profile by which a station asks.
+
+        Raises:
+            VerificationError: the station was not given it, or may not use it.
+        """
+        for profile, stations in self.given:
+            if profile.sha256 == sha256 and ("*" in stations or station in stations):
+                break
+        else:
+            raise VerificationError("the service is not known here, or was given to other stations")
+        if self.chosen and profile.id not in self.chosen.get(station, self.chosen.get("*", ())):
+            raise VerificationError("the service is none that [services] lets the station use")
+        return profile
 
 
 def open_query(payload: bytes, agency: str, station: str, keys: Iterable[EventKey]) -> tuple[Query, str]:
@@ -50,21 +79,21 @@ def open_query(payload: bytes, agency: str, station: str, keys: Iterable[EventKe
     raise VerificationError("the station has no good key")
 
 
-def allowed(query: Query, profiles: Mapping[str, Profile], now: datetime) -> Profile:
+def allowed(query: Query, services: Services, now: datetime) -> Profile:
     """Return the profile by which a query may be asked.
 
     Args:
         query: signed by its station.
-        profiles: every profile that the agency knows, by hash.
+        services: by which its station may ask.
         now: our time.
 
     Raises:
         Stale: by its time.
-        VerificationError: the service does not ask that.
+        VerificationError: the station may not ask that.
     """
-    profile = profiles.get(query.service["sha256"])
-    if profile is None or (profile.id, profile.version) != (query.service["id"], query.service["version"]):
-        raise VerificationError("the service is not known here")
+    profile = services.profile(query.station, query.service["sha256"])
+    if (profile.id, profile.version) != (query.service["id"], query.service["version"]):
+        raise VerificationError("the service is another one")
     if profile.online is None or profile.online.question.value != query.question:
         raise VerificationError("the service does not ask that")
     offered: list[str | None] = [choice.word for choice in profile.choices.offered().values()]
@@ -112,19 +141,30 @@ class Meter:
     """Counts what each station asks.
 
     Args:
-        per_minute: how many questions one may ask in a minute.
+        per_minute: how many messages one may send in a minute.
+        per_day: how many questions one may ask on a Thai calendar day.
+        day: today.
+        asked: what each station asked today already.
     """
 
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._asked: defaultdict[str, deque[float]] = defaultdict(deque)
+    def __init__(self, per_minute: int, per_day: int, day: str, asked: Mapping[str, int]) -> None:
+        self._per_minute, self._per_day = per_minute, per_day
+        self._sent: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._day, self._asked = day, Counter(asked)
 
     def takes(self, station: str, now_s: float) -> bool:
-        """Count a question; say whether the station may ask it."""
-        asked = self._asked[station]
-        while asked and now_s - asked[0] >= _MINUTE_S:
-            asked.popleft()
-        if len(asked) >= self._per_minute:
+        """Count a message; say whether the station may send it."""
+        sent = self._sent[station]
+        while sent and now_s - sent[0] >= _MINUTE_S:
+            sent.popleft()
+        if len(sent) >= self._per_minute:
             return False
-        asked.append(now_s)
+        sent.append(now_s)
         return True
+
+    def takes_today(self, station: str, day: str) -> bool:
+        """Count a question that is new; say whether the station may ask it."""
+        if day != self._day:
+            self._day, self._asked = day, Counter()
+        self._asked[station] += 1
+        return self._asked[station] <= self._per_day

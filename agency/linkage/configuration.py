@@ -16,13 +16,19 @@
     unit = "10670"
     claim_type = "PG0060001"
 
+    [services]                         # by which services each station may ask; all of them where it is left out
+    bkk-001 = ["moph.visit_open", "moph.visit_close"]
+    "*" = ["tdc.register"]             # the stations that are not named
+
     [limits]
-    per_minute = 30                    # questions of one station
+    per_minute = 30                    # messages of one station
+    per_day = 2000                     # questions of one station on a Thai calendar day
 """
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +36,19 @@ from agency.linkage.http import Endpoint
 from appliance.errors import ConfigError
 
 DEFAULT_TIMEOUT_S = 3.0
-DEFAULT_PER_MINUTE = 30
+DEFAULT_PER_MINUTE, DEFAULT_PER_DAY = 30, 2000
 _ENDPOINT: dict[str, type] = {"url": str, "timeout_s": float, "ca": str, "token_file": str}
 _TABLES: dict[str, dict[str, type]] = {
     "card_status": _ENDPOINT,
     "records": _ENDPOINT,
     "claims": {**_ENDPOINT, "unit": str, "claim_type": str},
-    "limits": {"per_minute": int},
+    "limits": {"per_minute": int, "per_day": int},
 }
 _REQUIRED = {"card_status": ("url",), "records": ("url",), "claims": ("url", "unit", "claim_type"), "limits": ()}
-_TIMEOUTS_S, _PER_MINUTE = (0.1, 30.0), (1, 10_000)
+_TIMEOUTS_S = (0.1, 30.0)
+_LIMITS = {"per_minute": (1, 10_000), "per_day": (1, 1_000_000)}
+_STATION = re.compile(r"\*|[a-z0-9][a-z0-9-]{0,62}")
+_SERVICE = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+")
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,9 @@ class Linkage:
         claims: the claim service, with ``unit`` and ``claim_type``.
         unit: code of the health unit, for the claim service.
         claim_type: likewise.
-        per_minute: questions that one station may ask in a minute.
+        services: ids of services by station, ``*`` for those that are not named; empty where all may be used.
+        per_minute: messages that one station may send in a minute.
+        per_day: questions that one station may ask in a day.
     """
 
     card_status: Endpoint | None = None
@@ -60,7 +71,9 @@ class Linkage:
     claims: Endpoint | None = None
     unit: str = ""
     claim_type: str = ""
+    services: Mapping[str, Sequence[str]] = field(default_factory=dict)
     per_minute: int = DEFAULT_PER_MINUTE
+    per_day: int = DEFAULT_PER_DAY
 
 
 def load(path: Path) -> Linkage:
@@ -87,16 +100,19 @@ def load(path: Path) -> Linkage:
         claims=_endpoint(path, content.get("claims")),
         unit=claims.get("unit", ""),
         claim_type=claims.get("claim_type", ""),
-        per_minute=content.get("limits", {}).get("per_minute", DEFAULT_PER_MINUTE),
+        services=content.get("services", {}),
+        **content.get("limits", {}),
     )
 
 
 def _faults(content: Mapping[str, Any]) -> Iterator[str]:
     for name, table in content.items():
-        if name not in _TABLES:
-            yield f"no table [{name}] is known; there are {', '.join(_TABLES)}"
+        if name not in (*_TABLES, "services"):
+            yield f"no table [{name}] is known; there are {', '.join((*_TABLES, 'services'))}"
         elif not isinstance(table, dict):
             yield f"[{name}] must be a table"
+        elif name == "services":
+            yield from _services_faults(table)
         else:
             yield from _table_faults(name, table)
 
@@ -108,11 +124,19 @@ def _table_faults(name: str, table: Mapping[str, Any]) -> Iterator[str]:
             yield f"[{name}] {key}: is not known; there are {', '.join(_TABLES[name])}"
         elif kind is float and not _is_within(value, (int, float), _TIMEOUTS_S):
             yield f"[{name}] {key}: must be a number, {_TIMEOUTS_S[0]} to {_TIMEOUTS_S[1]}"
-        elif kind is int and not _is_within(value, (int,), _PER_MINUTE):
-            yield f"[{name}] {key}: must be a whole number, {_PER_MINUTE[0]} to {_PER_MINUTE[1]}"
+        elif kind is int and not _is_within(value, (int,), _LIMITS[key]):
+            yield f"[{name}] {key}: must be a whole number, {_LIMITS[key][0]} to {_LIMITS[key][1]}"
         elif kind is str and not (isinstance(value, str) and value):
             yield f"[{name}] {key}: must be text"
     yield from (f"[{name}] {key}: is missing" for key in _REQUIRED[name] if key not in table)
+
+
+def _services_faults(table: Mapping[str, Any]) -> Iterator[str]:
+    for station, ids in table.items():
+        if not _STATION.fullmatch(station):
+            yield f"[services] {station!r}: is no id of a station, and not '*'"
+        if not isinstance(ids, list) or not all(isinstance(one, str) and _SERVICE.fullmatch(one) for one in ids):
+            yield f'[services] {station}: must be a list of ids of services, such as ["tdc.register"]'
 
 
 def _is_within(value: object, kinds: tuple[type, ...], bounds: tuple[float, float]) -> bool:

@@ -5,7 +5,7 @@ it is not asked twice; and where the worker died in between, a question that wri
 one that only reads is asked anew.
 
 What is no honest station's query is dropped and logged, by station and reason, never by content: no answer tells a
-stranger why. The one thing that is answered without asking is a query that is new and too old: ``unavailable``.
+stranger why. Answered without asking (``unavailable``) are a query that is new and too old, and one too many today.
 """
 
 import logging
@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from agency.broker.client import BrokerClient, Message
 from agency.broker.topics import station_of, topic
 from agency.clock import now_text, today
-from agency.linkage.asking import Meter, Stale, allowed, asked_of, is_write, open_query
+from agency.linkage.asking import Meter, Services, Stale, allowed, asked_of, is_write, open_query
 from agency.linkage.source import NotConnected, Outcome, Said, Source
 from agency.store.database import Database
 from agency.store.questions import Question, begin, find_question, finish
@@ -30,7 +30,6 @@ from appliance.errors import ConfigError, DeliveryError, StoreError, Verificatio
 from appliance.events.chain import jws_hash
 from appliance.events.query import MAX_QUERY_BYTES, Answer, Query
 from appliance.events.sign import Jwk, Signer
-from appliance.services.profile import Profile
 
 LARGEST_MESSAGE = MAX_QUERY_BYTES + 512
 THREADS = 16
@@ -48,12 +47,12 @@ class Bureau:
     Args:
         signer: the answer key in use.
         private_keys: what opens queries, by kid.
-        profiles: every service profile that is known, by hash.
+        services: by which each station may ask.
     """
 
     signer: Signer
     private_keys: Mapping[str, Jwk]
-    profiles: Mapping[str, Profile]
+    services: Services
 
 
 @dataclass(frozen=True)
@@ -186,14 +185,23 @@ class Worker:
             _log.error("station %s: query %s was begun and not ended; its outcome is unknown", query.station, query.id)
             return self._end(query, Said(Outcome.OUTCOME_UNKNOWN, "linkage"), bureau)
         try:
-            profile = allowed(query, bureau.profiles, datetime.now(UTC))
+            profile = allowed(query, bureau.services, datetime.now(UTC))
         except Stale as error:  # not even noted: a replay of years ago must not fill the store
             _log.warning("station %s: %s", query.station, error)
             return _signed(query, Said(Outcome.UNAVAILABLE, "clock"), bureau)
         asked = asked_of(query, profile, bureau.private_keys)
         if held is None:
+            if not self._takes_today(query.station):
+                return _signed(query, Said(Outcome.UNAVAILABLE, "limit"), bureau)
             self._begin(task)
         return self._end(query, self._sources.get(query.question, NotConnected()).answer(asked), bureau)
+
+    def _takes_today(self, station: str) -> bool:
+        with self._changed:
+            is_taken = self._meter.takes_today(station, today())
+        if not is_taken:
+            _log.warning("station %s: has asked what it may today ([limits] per_day); nobody is asked", station)
+        return is_taken
 
     def _begin(self, task: _Task) -> None:
         query = task.query

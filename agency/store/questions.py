@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from agency.store.database import Connection
 from agency.store.tables import question
@@ -47,6 +47,12 @@ def find_question(connection: Connection, id_: str) -> Question | None:
     """Return a question by the id of its query."""
     row = connection.execute(select(question).where(question.c.id == id_)).first()
     return Question(*row) if row else None
+
+
+def asked_since(connection: Connection, since: str) -> dict[str, int]:
+    """Return how many questions each station asked from a time on, RFC 3339 in UTC."""
+    query = select(question.c.station, func.count()).where(question.c.received_at >= since).group_by(question.c.station)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def finish(connection: Connection, id_: str, outcome: str, source: str, answer: str) -> None:

@@ -20,8 +20,11 @@ token_file = "token"
 url = "https://claims.example"
 unit = "10670"
 claim_type = "PG0060001"
+[services]
+bkk-001 = ["tdc.register"]
 [limits]
 per_minute = 5
+per_day = 500
 """
 
 
@@ -36,7 +39,8 @@ def test_a_good_file_is_what_it_says(tmp_path: Path) -> None:
     linkage = load(written(tmp_path, GOOD))
     assert linkage.card_status is not None
     assert linkage.records is not None
-    assert (linkage.card_status.timeout_s, linkage.per_minute) == (2.5, 5)
+    assert (linkage.card_status.timeout_s, linkage.per_minute, linkage.per_day) == (2.5, 5, 500)
+    assert linkage.services == {"bkk-001": ["tdc.register"]}
     assert linkage.records.headers == {"Authorization": "Bearer a-token"}
     assert (linkage.unit, linkage.claim_type) == ("10670", "PG0060001")
 
@@ -58,6 +62,11 @@ def test_without_a_file_nobody_is_asked(tmp_path: Path) -> None:
         ("[records]\nurl = 'https://x'\ntimeout_s = nan\n", "timeout_s: must be a number"),
         ("[limits]\nper_minute = 0\n", "per_minute: must be a whole number, 1 to 10000"),
         ("[limits]\nper_minute = 1.5\n", "per_minute: must be a whole number"),
+        ("[limits]\nper_day = 0\n", "per_day: must be a whole number, 1 to 1000000"),
+        ("[services]\nBKK = ['tdc.register']\n", "[services] 'BKK': is no id of a station"),
+        ("[services]\nbkk = 'tdc.register'\n", "[services] bkk: must be a list of ids of services"),
+        ("[services]\n'*' = ['tdc']\n", "[services] *: must be a list of ids of services"),
+        ("services = 1\n", "[services] must be a table"),
         ("[claims]\nurl = 'https://x'\n", "[claims] unit: is missing"),
         ("[records]\nurl = 'http://records.example/'\n", "must be https"),
         ("[records]\nurl = 'ftp://x'\n", "must be a plain URL"),
@@ -108,7 +117,8 @@ def test_the_page_of_the_module_is_a_good_file(tmp_path: Path) -> None:
     (tmp_path / "card-status-ca.pem").write_bytes(b"")
     (tmp_path / "records.token").write_text("a-token")
     lines = [line.strip() for line in page.splitlines() if not line.strip().startswith("ca =")]
-    assert load(written(tmp_path, "\n".join(lines))).per_minute == 30
+    linkage = load(written(tmp_path, "\n".join(lines)))
+    assert (linkage.per_minute, linkage.per_day, linkage.services["*"]) == (30, 2000, ["tdc.register"])
 
 
 @pytest.mark.parametrize("arguments", [("--fault", "?"), ("--normal", "123"), ("--port", "0")])

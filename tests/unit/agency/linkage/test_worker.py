@@ -11,15 +11,17 @@ import pytest
 
 from agency.broker.client import Message
 from agency.broker.topics import topic
+from agency.clock import day_began, today
 from agency.linkage import asking
-from agency.linkage.asking import Meter, asked_of, is_write
+from agency.linkage import worker as worker_module
+from agency.linkage.asking import Meter, Services, asked_of, is_write
 from agency.linkage.claims import OwnClaims
 from agency.linkage.source import Asked, Outcome, Said
 from agency.linkage.visits import Visits
 from agency.linkage.worker import Bureau, Worker
 from agency.store.database import DatabaseError
 from agency.store.questions import Question as Row
-from agency.store.questions import begin
+from agency.store.questions import asked_since, begin
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.cloud_event import Origin
@@ -66,6 +68,8 @@ class Desk:
     client: Client = field(default_factory=Client)
     signer: Signer = field(default_factory=Signer.generate)
     opening: dict[str, Any] = field(default_factory=generate_sealing_key)
+    services: Services = field(default_factory=lambda: Services([(profile, ["*"]) for profile in PROFILES.values()]))
+    meter: Meter = field(default_factory=lambda: Meter(100, 100, today(), {}))
 
     def answer(self, asked: Asked) -> Said:
         if isinstance(self.act, Exception):
@@ -99,13 +103,13 @@ class Desk:
             payload = query.sign(self.office.station.signer).encode()
             self.client.messages.append(Message(topic(AGENCY, "bkk-001", "query"), payload, False))
         kid = public_sealing_key(self.opening, "query")["kid"]
-        bureau = Bureau(self.signer, {kid: {**self.opening, "kid": kid}}, PROFILES)
+        bureau = Bureau(self.signer, {kid: {**self.opening, "kid": kid}}, self.services)
         client: Any = self.client
         source: Any = self
         recipients = self.office.station.recipients
         visits = Visits(self.office.database, OwnClaims(), b"k" * 32, lambda: recipients)
         sources = {"agency_record": source, "visit_open": visits, "visit_close": visits}
-        worker = Worker(self.office.database, client, AGENCY, lambda: bureau, sources, Meter(100))
+        worker = Worker(self.office.database, client, AGENCY, lambda: bureau, sources, self.meter)
         self.client.stop.clear()
         worker.run(self.client.stop)
         keys = KeySet([self.signer.public("answer")])
@@ -163,6 +167,47 @@ def test_half_a_letter_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("choice", [None, "dental", "a", "ask"])
 def test_a_choice_that_the_service_does_not_offer_is_not_answered(desk: Desk, choice: str | None) -> None:
     assert desk.run(desk.ask(citizen_number(70), choice=choice)) == []
+
+
+@pytest.mark.parametrize(
+    ("stations", "chosen", "is_answered"),
+    [
+        (["*"], {}, True),
+        (["bkk-001"], {}, True),
+        (["cnx-002"], {}, False),
+        (["*"], {"bkk-001": ["tdc.register", "rd.tax_payment"]}, True),
+        (["*"], {"bkk-001": ["tdc.register"], "*": ["rd.tax_payment"]}, False),
+        (["*"], {"cnx-002": ["rd.tax_payment"]}, False),
+        (["*"], {"*": ["rd.tax_payment"]}, True),
+    ],
+)
+def test_a_station_asks_by_what_it_was_given_and_may_use(
+    desk: Desk, stations: list[str], chosen: dict[str, list[str]], is_answered: bool
+) -> None:
+    desk.services = Services([(profile, stations) for profile in PROFILES.values()], chosen)
+    assert len(desk.run(desk.ask(citizen_number(70)))) == is_answered
+
+
+def test_a_station_that_has_asked_enough_today_asks_again_tomorrow(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.meter = Meter(100, 3, today(), {"bkk-001": 1, "cnx-002": 3})
+    first = desk.ask(citizen_number(70))
+    answers = desk.run(first, desk.ask(citizen_number(71)), desk.ask(citizen_number(72)))
+    assert sorted((one.outcome, one.source) for one in answers) == [
+        ("normal", "records"),
+        ("normal", "records"),
+        ("unavailable", "limit"),
+    ]
+    desk.client.published.clear()
+    assert len(desk.run(first)) == 1, "what has its answer is no new question"
+    monkeypatch.setattr(worker_module, "today", lambda: "2999-01-01")
+    assert desk.run(desk.ask(citizen_number(73)))[-1].outcome == "normal"
+
+
+def test_what_was_asked_today_is_counted_when_the_worker_begins_anew(desk: Desk) -> None:
+    desk.run(desk.ask(citizen_number(70)), desk.ask(citizen_number(71)))
+    with desk.office.database.read() as connection:
+        assert asked_since(connection, day_began()) == {"bkk-001": 2}
+        assert asked_since(connection, "2999-01-01T00:00:00.000+00:00") == {}
 
 
 def test_a_visit_is_a_write_whatever_its_profile_says() -> None:
