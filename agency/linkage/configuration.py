@@ -45,7 +45,7 @@ _TABLES: dict[str, dict[str, type]] = {
     "limits": {"per_minute": int, "per_day": int},
 }
 _REQUIRED = {"card_status": ("url",), "records": ("url",), "claims": ("url", "unit", "claim_type"), "limits": ()}
-_TIMEOUTS_S = (0.1, 30.0)
+_TIMEOUTS_S = (0.1, 9.5)  # no service waits longer than 10 s
 _LIMITS = {"per_minute": (1, 10_000), "per_day": (1, 1_000_000)}
 _STATION = re.compile(r"\*|[a-z0-9][a-z0-9-]{0,62}")
 _SERVICE = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+")

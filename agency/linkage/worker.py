@@ -4,6 +4,10 @@ A query is on the disk before anybody is asked. One that comes again gets the an
 it is not asked twice; and where the worker died in between, a question that writes is answered ``outcome_unknown``, and
 one that only reads is asked anew.
 
+Where a query cannot be noted, or nobody waits for its answer any more, nobody is asked: ``unavailable``. A source that
+trips has said nothing: ``unknown``, or ``outcome_unknown`` where it may have written. Each source has its own threads:
+one that is slow holds up no other.
+
 What is no honest station's query is dropped and logged, by station and reason, never by content: no answer tells a
 stranger why. Answered without asking (``unavailable``) are a query that is new and too old, and one too many today.
 """
@@ -11,7 +15,7 @@ stranger why. Answered without asking (``unavailable``) are a query that is new 
 import logging
 import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,19 +26,21 @@ from agency.broker.client import BrokerClient, Message
 from agency.broker.topics import station_of, topic
 from agency.clock import now_text, today
 from agency.linkage.asking import Meter, Services, Stale, allowed, asked_of, is_write, open_query
-from agency.linkage.source import NotConnected, Outcome, Said, Source
-from agency.store.database import Database
+from agency.linkage.source import Asked, NotConnected, Outcome, Said, Source
+from agency.store.database import Database, DatabaseError
 from agency.store.questions import Question, begin, find_question, finish
 from agency.store.stations import event_keys
 from appliance.errors import ConfigError, DeliveryError, StoreError, VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.query import MAX_QUERY_BYTES, Answer, Query
 from appliance.events.sign import Jwk, Signer
+from appliance.services.vocabulary import Question as Kind
 
 LARGEST_MESSAGE = MAX_QUERY_BYTES + 512
-THREADS = 16
-_MOST_IN_HAND, _MOST_OF_A_STATION = 256, 4
+THREADS = 8  # of one source
+_MOST_OF_A_SOURCE, _MOST_OF_A_STATION, _MOST_NOT_NOTED = 64, 4, 1000
 _POLL_S = 0.5
+_NAME = "linkage"
 _ENDS_THE_WORKER = (StoreError, ConfigError, OSError)
 
 _log = logging.getLogger(__name__)
@@ -62,6 +68,17 @@ class _Task:
     query: Query
     kid: str
     hash: str
+    received_s: float
+
+    @property
+    def is_awaited(self) -> bool:
+        """Say whether the station still waits, by our own clock: its own may be wrong."""
+        return time.monotonic() - self.received_s < self.query.deadline_ms / 1000
+
+    @property
+    def unheard(self) -> Outcome:
+        """Return what is said where somebody may have been asked and said nothing."""
+        return Outcome.OUTCOME_UNKNOWN if is_write(self.query.question) else Outcome.UNKNOWN
 
 
 def query_topics(agency: str) -> tuple[str, ...]:
@@ -91,8 +108,11 @@ class Worker:
         meter: Meter,
     ) -> None:
         self._database, self._client, self._agency = database, client, agency
-        self._bureau, self._sources, self._meter = bureau, sources, meter
-        self._in_hand: dict[str, str] = {}  # query id -> station
+        self._bureau, self._meter = bureau, meter
+        nobody = NotConnected()
+        self._sources: dict[str, Source] = {one.value: sources.get(one.value, nobody) for one in Kind}
+        self._in_hand: dict[str, tuple[str, int]] = {}  # query id -> station and source
+        self._not_noted: deque[str] = deque(maxlen=_MOST_NOT_NOTED)  # ids of queries of which we said so
         self._changed = threading.Lock()
         self._failed: list[BaseException] = []
 
@@ -104,7 +124,7 @@ class Worker:
             DeliveryError: the MQTT client is dead.
             ConfigError: a key cannot be used.
         """
-        pool = ThreadPoolExecutor(THREADS, "ask")
+        pools = {id(source): ThreadPoolExecutor(THREADS, "ask") for source in self._sources.values()}
         try:
             while not stop.is_set():
                 self._client.check()
@@ -112,11 +132,14 @@ class Worker:
                     raise self._failed[0]
                 message = self._client.next_message(_POLL_S)
                 if message is not None:
-                    self._receive(message, pool)
+                    self._receive(message, pools)
         finally:
-            pool.shutdown(cancel_futures=True)  # of what only waits, nobody was asked
+            for pool in pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)  # of what only waits, nobody was asked
+            for pool in pools.values():
+                pool.shutdown()
 
-    def _receive(self, message: Message, pool: ThreadPoolExecutor) -> None:
+    def _receive(self, message: Message, pools: Mapping[int, ThreadPoolExecutor]) -> None:
         station = station_of(message.topic, self._agency, "query")
         if station is None or message.is_retained:
             _log.warning("ignored a message on %s%s", message.topic, " that was retained" * message.is_retained)
@@ -135,23 +158,25 @@ class Worker:
             _log.error("station %s: dropped a query: %s", station, type(error).__name__)
             return
         if self._take_in_hand(task.query):
-            pool.submit(self._work, task)
+            pools[id(self._sources[task.query.question])].submit(self._work, task)
 
     def _opened(self, payload: bytes, station: str) -> _Task:
         with self._database.read() as connection:
             keys = event_keys(connection, station)
         query, kid = open_query(payload, self._agency, station, keys)
-        return _Task(query, kid, jws_hash(payload.decode("ascii")))
+        return _Task(query, kid, jws_hash(payload.decode("ascii")), time.monotonic())
 
     def _take_in_hand(self, query: Query) -> bool:
         with self._changed:
-            of_station = Counter(self._in_hand.values())[query.station]
             if query.id in self._in_hand:
                 return False
-            if len(self._in_hand) >= _MOST_IN_HAND or of_station >= _MOST_OF_A_STATION:
-                _log.warning("station %s: too many queries at once; one is dropped", query.station)
+            station, source = query.station, id(self._sources[query.question])
+            of_station = sum(one == station for one, _ in self._in_hand.values())
+            of_source = sum(one == source for _, one in self._in_hand.values())
+            if of_source >= _MOST_OF_A_SOURCE or of_station >= _MOST_OF_A_STATION:
+                _log.warning("station %s: too many queries at once; one is dropped", station)
                 return False
-            self._in_hand[query.id] = query.station
+            self._in_hand[query.id] = station, source
             return True
 
     def _work(self, task: _Task) -> None:
@@ -183,7 +208,7 @@ class Worker:
             return held.answer
         if held is not None and is_write(query.question):
             _log.error("station %s: query %s was begun and not ended; its outcome is unknown", query.station, query.id)
-            return self._end(query, Said(Outcome.OUTCOME_UNKNOWN, "linkage"), bureau)
+            return self._end(task, Said(Outcome.OUTCOME_UNKNOWN, _NAME), bureau)
         try:
             profile = allowed(query, bureau.services, datetime.now(UTC))
         except Stale as error:  # not even noted: a replay of years ago must not fill the store
@@ -193,8 +218,9 @@ class Worker:
         if held is None:
             if not self._takes_today(query.station):
                 return _signed(query, Said(Outcome.UNAVAILABLE, "limit"), bureau)
-            self._begin(task)
-        return self._end(query, self._sources.get(query.question, NotConnected()).answer(asked), bureau)
+            if not self._is_noted(task):
+                return _signed(query, Said(Outcome.UNAVAILABLE, _NAME), bureau)
+        return self._end(task, self._ask(task, asked), bureau)
 
     def _takes_today(self, station: str) -> bool:
         with self._changed:
@@ -203,16 +229,44 @@ class Worker:
             _log.warning("station %s: has asked what it may today ([limits] per_day); nobody is asked", station)
         return is_taken
 
-    def _begin(self, task: _Task) -> None:
+    def _is_noted(self, task: _Task) -> bool:
+        """Note a new query; say whether that is done. Of one of which it was said that nobody is asked, nobody is."""
         query = task.query
+        if query.id in self._not_noted:
+            return False
         names = (query.id, query.station, task.kid, query.question, query.service["id"])
-        with self._database.write() as connection:
-            begin(connection, Question(*names, task.hash, now_text()))
+        try:
+            with self._database.write() as connection:
+                begin(connection, Question(*names, task.hash, now_text()))
+        except DatabaseError as error:
+            _log.error("station %s: query %s: nobody is asked: %s", query.station, query.id, error)
+            self._not_noted.append(query.id)
+            return False
+        return True
 
-    def _end(self, query: Query, said: Said, bureau: Bureau) -> str:
-        answer = _signed(query, said, bureau)
-        with self._database.write() as connection:
-            finish(connection, query.id, said.outcome.value, said.source, answer)
+    def _ask(self, task: _Task, asked: Asked) -> Said:
+        query = task.query
+        if not task.is_awaited:
+            _log.warning("station %s: query %s has waited too long; nobody is asked", query.station, query.id)
+            return Said(Outcome.UNAVAILABLE, _NAME)
+        try:
+            return self._sources[query.question].answer(asked)
+        except _ENDS_THE_WORKER:
+            raise
+        except Exception as error:  # noqa: BLE001 - what trips us must not stop the others
+            _log.error("station %s: query %s: %s while it was asked", query.station, query.id, type(error).__name__)
+            return Said(task.unheard, _NAME)
+
+    def _end(self, task: _Task, said: Said, bureau: Bureau) -> str:
+        """Sign what was said, commit it, and return it."""
+        query = task.query
+        try:
+            answer = _signed(query, said, bureau)
+        except VerificationError as error:
+            _log.error("station %s: query %s: what was said cannot be signed: %s", query.station, query.id, error)
+            said = Said(task.unheard, _NAME)
+            answer = _signed(query, said, bureau)
+        self._database.commit(lambda found: finish(found, query.id, said.outcome.value, said.source, answer))
         _log.info("station %s: %s: %s by %s", query.station, query.question, said.outcome.value, said.source)
         return answer
 

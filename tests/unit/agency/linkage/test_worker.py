@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from agency.linkage.visits import Visits
 from agency.linkage.worker import Bureau, Worker
 from agency.store.database import DatabaseError
 from agency.store.questions import Question as Row
-from agency.store.questions import asked_since, begin
+from agency.store.questions import asked_since, begin, every_question, finish
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.cloud_event import Origin
@@ -38,11 +39,12 @@ PROFILES = {profile.sha256: profile for profile in shipped()}
 
 @dataclass
 class Client:
-    """Gives out its messages, then stops the worker."""
+    """Gives out its messages, then stops the worker, when as many answers are out as are waited for."""
 
     messages: deque[Message] = field(default_factory=deque)
     stop: threading.Event = field(default_factory=threading.Event)
     published: list[str] = field(default_factory=list)
+    awaited: int = 0
 
     def check(self) -> None:
         pass
@@ -50,7 +52,9 @@ class Client:
     def next_message(self, seconds: float) -> Message | None:
         if self.messages:
             return self.messages.popleft()
-        self.stop.set()
+        if len(self.published) >= self.awaited:
+            self.stop.set()
+        time.sleep(0.01)
         return None
 
     def publish(self, name: str, payload: str) -> int:
@@ -74,7 +78,7 @@ class Desk:
     def answer(self, asked: Asked) -> Said:
         if isinstance(self.act, Exception):
             raise self.act
-        return self.act or Said(Outcome.NORMAL, "records")
+        return self.act(asked) if callable(self.act) else self.act or Said(Outcome.NORMAL, "records")
 
     def ask(
         self,
@@ -82,6 +86,7 @@ class Desk:
         service: str = "rd.tax_payment",
         choice: str | None = "file",
         age: timedelta = timedelta(0),
+        deadline_ms: int = 4000,
         **about: Any,
     ) -> Query:
         profile = next(one for one in PROFILES.values() if one.id == service)
@@ -90,7 +95,7 @@ class Desk:
         return Query.ask(
             Origin(AGENCY, "bkk-001", "0.1.0"), names, profile.online.question.value, choice=choice,
             about={"citizen_id": number, **about}, key=public_sealing_key(self.opening, "query"),
-            at=datetime.now(UTC) - age, deadline_ms=4000,
+            at=datetime.now(UTC) - age, deadline_ms=deadline_ms,
         )  # fmt: skip
 
     def visit(self, number: str) -> None:
@@ -114,6 +119,10 @@ class Desk:
         worker.run(self.client.stop)
         keys = KeySet([self.signer.public("answer")])
         return [Answer.open(text, keys, "bkk-001") for text in self.client.published]
+
+    def rows(self) -> list[tuple[str, str | None, str | None]]:
+        with self.office.database.read() as connection:
+            return [(one.question, one.outcome, one.source) for one in every_question(connection)]
 
 
 @pytest.fixture
@@ -216,19 +225,102 @@ def test_a_visit_is_a_write_whatever_its_profile_says() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("a secret"), RecursionError("a secret"), ZeroDivisionError("a secret")])
-def test_a_source_that_trips_costs_one_query(desk: Desk, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_source_that_trips_has_said_nothing(desk: Desk, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     desk.act = error
+    query = desk.ask(citizen_number(70))
     with caplog.at_level(logging.ERROR):
-        assert desk.run(desk.ask(citizen_number(70))) == []
+        assert [one.outcome for one in desk.run(query)] == ["unknown"]
     assert type(error).__name__ in caplog.text
     assert "a secret" not in caplog.text
     desk.act = None
-    assert len(desk.run(desk.ask(citizen_number(71)))) == 1
+    assert [one.outcome for one in desk.run(desk.ask(citizen_number(71)))] == ["unknown", "normal"]
 
 
-def test_an_answer_that_cannot_be_signed_costs_one_query(desk: Desk) -> None:
-    desk.act = Said(Outcome.NORMAL, "Not A Source", "2026-11-23")
-    assert desk.run(desk.ask(citizen_number(70))) == []
+def test_of_a_write_that_trips_the_outcome_is_unknown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Visits, "subject", lambda *_: 1 / 0)
+    query = desk.ask(citizen_number(70), "moph.visit_open", "dental")
+    assert [one.outcome for one in desk.run(query, query)] == ["outcome_unknown"] * len(desk.client.published)
+    assert desk.rows() == [("visit_open", "outcome_unknown", "linkage")]
+
+
+@pytest.mark.parametrize("said", [("Not A Source", "2026-11-23"), ("records", "yesterday")])
+def test_what_cannot_be_signed_leaves_no_question_open(desk: Desk, said: tuple[str, str]) -> None:
+    desk.act = Said(Outcome.NORMAL, *said)
+    assert [one.outcome for one in desk.run(desk.ask(citizen_number(70)))] == ["unknown"]
+    assert desk.rows() == [("agency_record", "unknown", "linkage")]
+
+
+def test_nobody_is_asked_what_cannot_be_noted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    desk.act = lambda one: asked.append(one.id)
+
+    def busy(*_: Any) -> None:
+        raise DatabaseError("database is locked")
+
+    query = desk.ask(citizen_number(70))
+    monkeypatch.setattr(worker_module, "begin", busy)
+    assert [one.outcome for one in desk.run(query)] == ["unavailable"]
+    assert (asked, desk.rows()) == ([], [])
+
+
+def test_who_was_told_that_nobody_was_asked_is_told_so_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = [DatabaseError("database is locked")]
+
+    def at_last(*given: Any) -> None:
+        if busy:
+            raise busy.pop()
+        begin(*given)
+
+    monkeypatch.setattr(worker_module, "begin", at_last)
+    query = desk.ask(citizen_number(70), "moph.visit_open", "dental")
+    monkeypatch.setattr(worker_module, "THREADS", 1)
+    monkeypatch.setattr(Worker, "_take_in_hand", lambda *_: True)
+    desk.client.awaited = 2
+    assert [one.outcome for one in desk.run(query, query)] == ["unavailable"] * 2
+    assert desk.rows() == []
+
+
+def test_an_answer_is_committed_although_the_database_is_busy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = [DatabaseError("database is locked"), DatabaseError("database is locked")]
+
+    def at_last(*given: Any) -> None:
+        if busy:
+            raise busy.pop()
+        finish(*given)
+
+    monkeypatch.setattr(worker_module, "finish", at_last)
+    assert [one.outcome for one in desk.run(desk.ask(citizen_number(70)))] == ["normal"]
+    assert desk.rows() == [("agency_record", "normal", "records")]
+
+
+def test_a_slow_source_holds_up_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "THREADS", 1)
+
+    def until_the_visit_is_answered(_: Asked) -> Said:
+        end_s = time.monotonic() + 3
+        while not desk.client.published and time.monotonic() < end_s:
+            time.sleep(0.01)
+        return Said(Outcome.NORMAL, "records")
+
+    desk.act = until_the_visit_is_answered
+    answers = desk.run(desk.ask(citizen_number(70)), desk.ask(citizen_number(71), "moph.visit_open", "dental"))
+    assert [one.question for one in answers] == ["visit_open", "agency_record"]
+
+
+def test_nobody_is_asked_for_a_station_that_has_ceased_to_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "THREADS", 1)
+    asked: list[str] = []
+
+    def slow(one: Asked) -> Said:
+        asked.append(one.id)
+        time.sleep(0.7)
+        return Said(Outcome.NORMAL, "records")
+
+    desk.act, desk.client.awaited = slow, 2
+    queries = [desk.ask(citizen_number(seed), deadline_ms=500) for seed in (70, 71)]
+    assert [one.outcome for one in desk.run(*queries)] == ["normal", "unavailable"]
+    assert asked == [queries[0].id]
+    assert len(desk.rows()) == 2, "it is noted: nobody is asked when it comes again"
 
 
 def test_a_database_that_fails_ends_the_worker(desk: Desk) -> None:
