@@ -1,6 +1,8 @@
 """``card-agency linkage``: answers the stations' online questions; ``card-agency visits``: what became of visits."""
 
 import argparse
+import logging
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -10,17 +12,19 @@ from agency.commands.output import say, show_json, show_table
 from agency.commands.serve import login, start_log, stop_on_signal
 from agency.home import Home, write_secret
 from agency.lock import held
-from appliance.errors import ConfigError
+from appliance.errors import ConfigError, SigningError, VerificationError
 
 if TYPE_CHECKING:
     from agency.linkage.asking import Meter
     from agency.linkage.configuration import Linkage
     from agency.linkage.source import Source
     from agency.linkage.worker import Bureau
-    from agency.store.database import Database
+    from agency.store.database import Connection, Database
 
 _LAST_ANSWERS_S = 5.0
-_SUBJECT_BYTES = 32
+_SUBJECT_KEY, _SUBJECT_BYTES = "subject.key", 32
+
+_log = logging.getLogger(__name__)
 
 
 def run(home: Home, arguments: argparse.Namespace) -> int:
@@ -32,7 +36,7 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
     from agency.store.database import Database
 
     linkage = configuration.load(home.linkage)
-    _require_keys(home)
+    _load_keys(home)
     start_log(arguments.verbose)
     stop = stop_on_signal()
     with held(home.path / "linkage.lock"), Database.open(home.database) as database:
@@ -51,10 +55,36 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _require_keys(home: Home) -> None:
+def _load_keys(home: Home) -> None:
+    """Make sure that every key can be used, before anybody asks.
+
+    Raises:
+        ConfigError: a key is not there, or is none.
+    """
+    from appliance.events.sign import Signer
+
     for purpose in ("query", "answer"):
         if not (home.keys / f"{purpose}.jwk").exists():
             raise ConfigError([f"there is no {purpose} key: 'card-agency keys rotate {purpose}' makes it"])
+    if any(key.get("crv") != "X25519" for key in _query_keys(home).values()):
+        raise ConfigError([f"a query key in {home.keys} opens no seals: put the right file back"])
+    try:
+        Signer(home.key("answer"))
+    except SigningError as error:
+        raise ConfigError([f"{home.keys / 'answer.jwk'}: {error}: put the right file back"]) from None
+    if not _sealing_keys(home):
+        raise ConfigError([f"{home.public / 'agency.jwks'} has no key to seal visits to: put the right file back"])
+
+
+def _query_keys(home: Home) -> dict[str, dict[str, object]]:
+    keys = home.private_keys("query")
+    if not keys:
+        raise ConfigError([f"there is no query key in {home.keys}"])
+    return keys
+
+
+def _sealing_keys(home: Home) -> list[dict[str, object]]:
+    return [key for key in home.keys_in_force() if key["purpose"] in ("duty", "escrow")]
 
 
 def _sources(home: Home, database: "Database", linkage: "Linkage") -> "Mapping[str, Source]":
@@ -65,11 +95,8 @@ def _sources(home: Home, database: "Database", linkage: "Linkage") -> "Mapping[s
     from agency.linkage.source import NotConnected, Source
     from agency.linkage.visits import Visits
 
-    def sealing() -> list[dict[str, object]]:
-        return [key for key in home.keys_in_force() if key["purpose"] in ("duty", "escrow")]
-
     claims = ClaimService(linkage.claims, linkage.unit, linkage.claim_type) if linkage.claims else OwnClaims()
-    visits = Visits(database, claims, _subject_key(home), sealing)
+    visits = Visits(database, claims, _subject_key(home), lambda: _sealing_keys(home))
     records: Source = Records(linkage.records) if linkage.records else NotConnected()
     status: Source = CardStatus(linkage.card_status) if linkage.card_status else NotConnected()
     return {
@@ -82,11 +109,14 @@ def _sources(home: Home, database: "Database", linkage: "Linkage") -> "Mapping[s
 
 
 def _subject_key(home: Home) -> bytes:
-    """Return the key by which a person's visits are found again; made at the first need."""
-    path = home.keys / "subject.key"
-    if not path.exists():
+    """Return the key by which a person's visits are found again; made at the first need. Raises ConfigError."""
+    path = home.keys / _SUBJECT_KEY
+    if not _has_subject_key(home):
         write_secret(path, secrets.token_bytes(_SUBJECT_BYTES))
-    key = path.read_bytes()
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"cannot read {path}: {error.strerror}; put the right file back"]) from None
     if len(key) != _SUBJECT_BYTES:
         raise ConfigError([f"{path} holds no key: put the right file back"])
     return key
@@ -103,31 +133,53 @@ def _meter(database: "Database", linkage: "Linkage") -> "Meter":
     return Meter(linkage.per_minute, linkage.per_day, today(), asked)
 
 
+def _has_subject_key(home: Home) -> bool:
+    """Say whether there is one; a link to where nothing is now has it elsewhere."""
+    return os.path.lexists(home.keys / _SUBJECT_KEY)
+
+
 def _bureau_of(home: Home, database: "Database", linkage: "Linkage") -> "Callable[[], Bureau]":
-    """Return a function that returns the bureau as it is now; it reads anew only what was replaced."""
-    from agency.desk.documents import EVERY_STATION, given_services
-    from agency.linkage.asking import Services
-    from agency.linkage.worker import Bureau
+    """Return a function that returns the bureau as it is now; it reads anew only what was replaced.
+
+    Where a file went away, or cannot be used any more, the bureau of before goes on, and the log says so once: what we
+    hold is still right. Without one of before the function raises ConfigError or OSError.
+    """
     from agency.store.documents import next_document_version
-    from appliance.events.sign import KeySet, Signer
-    from appliance.services.loading import shipped
 
     known: tuple[object, Bureau] | None = None
+    told = ""
 
-    def now() -> Bureau:
-        nonlocal known
-        files = sorted((*home.keys.glob("query*.jwk"), home.keys / "answer.jwk", home.public / "agency.jwks"))
+    def now() -> "Bureau":
+        nonlocal known, told
         with database.read() as connection:
-            seen = [(str(file), file.stat().st_ino, file.stat().st_mtime_ns) for file in files]
-            seen.append(("services", next_document_version(connection, "services"), 0))
-            if known is None or known[0] != seen:
-                pushed = given_services(connection, KeySet(home.public_keys()))
-                given = (*((one, EVERY_STATION) for one in shipped()), *((one, doc.audience) for doc, one in pushed))
-                services = Services(given, linkage.services)
-                known = seen, Bureau(Signer(home.key("answer")), home.private_keys("query"), services)
+            try:
+                files = sorted((*home.keys.glob("query*.jwk"), home.keys / "answer.jwk", home.public / "agency.jwks"))
+                seen = [(str(file), file.stat().st_ino, file.stat().st_mtime_ns) for file in files]
+                seen.append(("services", next_document_version(connection, "services"), 0))
+                if known is None or known[0] != seen:
+                    known = seen, _bureau_now(home, connection, linkage)
+                told = ""
+            except (ConfigError, SigningError, VerificationError, OSError) as error:
+                if known is None:
+                    raise
+                if told != str(error):
+                    _log.error("goes on with the keys that it has: %s; put the right file back", error)
+                told = str(error)
         return known[1]
 
     return now
+
+
+def _bureau_now(home: Home, connection: "Connection", linkage: "Linkage") -> "Bureau":
+    from agency.desk.documents import EVERY_STATION, given_services
+    from agency.linkage.asking import Services
+    from agency.linkage.worker import Bureau
+    from appliance.events.sign import KeySet, Signer
+    from appliance.services.loading import shipped
+
+    pushed = given_services(connection, KeySet(home.public_keys()))
+    given = (*((one, EVERY_STATION) for one in shipped()), *((one, document.audience) for document, one in pushed))
+    return Bureau(Signer(home.key("answer")), _query_keys(home), Services(given, linkage.services))
 
 
 def check(home: Home, arguments: argparse.Namespace) -> int:
@@ -135,7 +187,9 @@ def check(home: Home, arguments: argparse.Namespace) -> int:
     from agency.linkage import configuration
 
     linkage = configuration.load(home.linkage)
-    _require_keys(home)
+    _load_keys(home)
+    if _has_subject_key(home):  # else the first visit makes it, and no check
+        _subject_key(home)
     asked = {
         "registry_status": linkage.card_status,
         "entitlement, agency_record": linkage.records,

@@ -1,11 +1,14 @@
 """``linkage.toml`` and ``card-agency linkage check``: every mistake at once, and nothing asked in clear."""
 
+import logging
 from pathlib import Path
 
 import pytest
 
+from agency.commands.linkage import _bureau_of as bureau_of
 from agency.linkage import configuration
 from agency.linkage.configuration import Linkage, load
+from agency.store.database import Database
 from appliance.errors import ConfigError
 from tests.unit.agency.fleet import Desk
 
@@ -127,3 +130,59 @@ def test_a_simulator_that_cannot_be(desk: Desk, arguments: tuple[str, str]) -> N
     given = {"--port": "8099", **dict([arguments])}
     flat = [text for pair in given.items() for text in pair]
     assert desk.run("linkage", "simulate", *flat).code == 2
+
+
+@pytest.fixture
+def keyed(desk: Desk) -> Desk:
+    for purpose in ("query", "answer"):
+        assert desk.run("keys", "rotate", purpose).code == 0
+    return desk
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("broken", ["answer", "query", "swapped", "duty"])
+def test_a_key_that_cannot_be_used_is_named_before_anybody_asks(keyed: Desk, command: str, broken: str) -> None:
+    files = {name: keyed.home.keys / f"{name}.jwk" for name in ("answer", "query")}
+    if broken == "swapped":
+        files["answer"].write_bytes(files["query"].read_bytes())
+    elif broken == "duty":
+        (keyed.home.public / "agency.jwks").write_text('{"keys": []}')
+    else:
+        files[broken].write_text("{}")
+    ran = keyed.run("linkage", command)
+    assert (ran.code, "put the right file back" in ran.err) == (78, True)
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_link_to_a_key_that_is_not_there_now_makes_no_new_one(keyed: Desk, tmp_path: Path, command: str) -> None:
+    (keyed.home.keys / "subject.key").symlink_to(tmp_path / "elsewhere")
+    ran = keyed.run("linkage", command)
+    assert (ran.code, "subject.key: No such file or directory; put" in ran.err) == (78, True)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_check_makes_no_key(keyed: Desk) -> None:
+    assert keyed.run("linkage", "check").code == 0
+    assert not (keyed.home.keys / "subject.key").exists()
+
+
+@pytest.mark.parametrize("name", ["answer.jwk", "query.jwk", "agency.jwks"])
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_key_file_that_goes_away_while_running_ends_nothing(
+    keyed: Desk, caplog: pytest.LogCaptureFixture, name: str, is_away: bool
+) -> None:
+    file = (keyed.home.public if name == "agency.jwks" else keyed.home.keys) / name
+    with Database.open(keyed.home.database) as database:
+        bureau = bureau_of(keyed.home, database, Linkage())
+        before, content = bureau(), file.read_bytes()
+        file.unlink()
+        if not is_away:
+            file.write_text("{}")
+        with caplog.at_level(logging.ERROR):
+            assert bureau() is bureau() is before
+        assert [str(keyed.home.path) in record.getMessage() for record in caplog.records] == [True]
+        file.write_bytes(content)
+        assert bureau().signer.kid == before.signer.kid
+        file.unlink()
+        with pytest.raises((ConfigError, OSError)):
+            bureau_of(keyed.home, database, Linkage())()
