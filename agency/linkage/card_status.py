@@ -8,6 +8,7 @@ normal") and 5 ("incomplete") are known. Every other one, and an answer without 
 import logging
 import re
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from agency.linkage.http import Endpoint, NoAnswer, NotReached
@@ -19,6 +20,8 @@ _HTTP_OK = 200
 
 _SOAP = "{http://www.w3.org/2003/05/soap-envelope}"
 _SERVICE = "{http://tempuri.org/}"
+_PATH = (f"{_SOAP}Body", f"{_SERVICE}CheckCardByCIDResponse", f"{_SERVICE}CheckCardByCIDResult")
+_BLANKS = " \t\r\n"
 _ENVELOPE = (
     '<?xml version="1.0" encoding="utf-8"?>'
     '<soap12:Envelope xmlns:soap12="http://www.w3.org/2003/05/soap-envelope"><soap12:Body>'
@@ -58,18 +61,48 @@ class CardStatus:
 
 
 def code_in(body: bytes) -> str | None:
-    """Return the code in an answer of the service; None where there is no single one, or an error is told."""
-    if b"<!" in body or b"\x00" in body:  # no document type, so no entities; nor one in UTF-16
-        return None
+    """Return the code in an answer of the service; None where there is no single one, or an error is told.
+
+    An answer is UTF-8, whatever it declares, and has no document type: one body with one response with one result,
+    whose members are leaves.
+    """
     try:
-        envelope = ElementTree.fromstring(body)  # noqa: S314 - without a document type there is nothing to expand
-    except (ElementTree.ParseError, ValueError, LookupError):
+        parser = ElementTree.XMLParser(target=_Plain(), encoding="utf-8")  # noqa: S314 - nothing to expand in it
+        found: Element | None = ElementTree.fromstring(body, parser)  # noqa: S314 - likewise
+    except (ElementTree.ParseError, ValueError):
         return None
-    path = f"{_SOAP}Body/{_SERVICE}CheckCardByCIDResponse/{_SERVICE}CheckCardByCIDResult"
-    results = envelope.findall(path) if envelope.tag == f"{_SOAP}Envelope" else []
-    if len(results) != 1:
+    if found is None or found.tag != f"{_SOAP}Envelope" or found.attrib:
         return None
-    members = [(child.tag.removeprefix(_SERVICE), (child.text or "").strip()) for child in results[0]]
-    codes = [text for name, text in members if name == "Code"]
-    is_error = [text for name, text in members if name == "IsError"]
-    return codes[0] if len(codes) == 1 and is_error == ["false"] else None
+    for tag in _PATH:
+        found = _only_child(found, tag)
+        if found is None:
+            return None
+    if _text(found.text) or not all(map(_is_leaf, found)):
+        return None
+    code, is_error = (found.findall(f"{_SERVICE}{name}") for name in ("Code", "IsError"))
+    if len(code) != 1 or len(is_error) != 1 or code[0].attrib or is_error[0].attrib:
+        return None
+    return _text(code[0].text) if _text(is_error[0].text) == "false" else None
+
+
+class _Plain(ElementTree.TreeBuilder):
+    """Makes a tree, of a document without a document type; so there are no entities."""
+
+    def doctype(self, *_: object) -> None:
+        """Refuse it, before anything in it is read."""
+        raise ValueError
+
+
+def _only_child(element: Element, tag: str) -> Element | None:
+    """Return the one child of an element that holds nothing else; None where that is another one, or has attributes."""
+    children = list(element)
+    is_it = len(children) == 1 and children[0].tag == tag and not children[0].attrib
+    return children[0] if is_it and not _text(element.text) and not _text(children[0].tail) else None
+
+
+def _is_leaf(member: Element) -> bool:
+    return member.tag.startswith(_SERVICE) and not len(member) and not _text(member.tail)
+
+
+def _text(text: str | None) -> str:
+    return (text or "").strip(_BLANKS)
