@@ -16,7 +16,7 @@ class PowerCut:
 
     Args:
         patch: undoes the watching.
-        root: a folder that is on the disk already.
+        root: a folder that is on the disk already, with all that is in it now.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch, root: Path) -> None:
@@ -24,15 +24,21 @@ class PowerCut:
         self._contents: dict[int, bytes] = {}
         self._names: dict[int, dict[str, int]] = {}
         self.torn: list[str] = []
+        self.settle()
         force = os.fsync
 
         def fsync(handle: int) -> None:
             force(handle)
-            self._note(handle)
+            self._note(Path(f"/proc/self/fd/{handle}").resolve())
 
         patch.setattr(os, "fsync", fsync)
         for name in ("rename", "replace", "link"):
             patch.setattr(os, name, self._watched(getattr(os, name)))
+
+    def settle(self) -> None:
+        """Let the disk write everything, as it does by itself after a while."""
+        for path in (self._root, *self._root.rglob("*")):
+            self._note(path)
 
     def leaves(self, path: Path) -> bytes | None:
         """Return what ``path`` would hold; None where its name would not be there."""
@@ -49,12 +55,12 @@ class PowerCut:
         there = self._names.get(path.parent.stat().st_ino, {}).get(path.name)
         return there == (path.stat().st_ino if path.exists() else None)
 
-    def _note(self, handle: int) -> None:
-        place = Path(f"/proc/self/fd/{handle}").resolve()
-        if place.is_dir():
-            self._names[os.fstat(handle).st_ino] = {entry.name: entry.inode() for entry in os.scandir(place)}
-        else:
-            self._contents[os.fstat(handle).st_ino] = place.read_bytes()
+    def _note(self, path: Path) -> None:
+        number = path.stat().st_ino
+        if path.is_dir():
+            self._names[number] = {entry.name: entry.inode() for entry in os.scandir(path)}
+        elif path.is_file():
+            self._contents[number] = path.read_bytes()
 
     def _watched(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def act(source: Any, target: Any, **options: Any) -> Any:
@@ -65,6 +71,11 @@ class PowerCut:
             return result
 
         return act
+
+
+def open_handles() -> int:
+    """Return how many files this process holds open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_a_new_agency_outlasts_a_power_cut(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    os.fsync(os.open(tmp_path, os.O_RDONLY))
+    power_cut.settle()
     made = Desk(Home(home), capsys)
     assert made.run("init", "--agency", "obec").code == 0
     files = [path for path in home.rglob("*") if path.is_file() and "sqlite" not in path.name]
@@ -93,8 +93,6 @@ def test_no_key_is_published_whose_private_half_a_power_cut_could_take(
     purpose: str,
 ) -> None:
     keys = desk.home.keys
-    for folder in (keys.parent.parent, keys.parent):
-        os.fsync(os.open(folder, os.O_RDONLY))
     with Database.open(desk.home.database) as database, database.write() as connection:
         rotate(desk.home, connection, purpose)
         content = (keys / f"{purpose}.next.jwk").read_bytes()
@@ -109,8 +107,6 @@ def test_no_key_is_published_whose_private_half_a_power_cut_could_take(
 
 def test_a_key_that_was_destroyed_does_not_come_back_with_a_power_cut(desk: Desk, power_cut: PowerCut) -> None:  # noqa: F811
     keys, old = desk.home.keys, desk.home.key("document")["kid"]
-    for folder in (keys.parent.parent, keys.parent):
-        os.fsync(os.open(folder, os.O_RDONLY))
     with Database.open(desk.home.database) as database, database.write() as connection:
         rotate(desk.home, connection, "document")
         activate(desk.home)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.link.durable_file import create_once, write
-from tests.unit.power_cut import PowerCut, power_cut  # noqa: F401 - the fixture
+from tests.unit.power_cut import PowerCut, open_handles, power_cut  # noqa: F401 - the fixture
 
 
 def names(folder: Path) -> set[str]:
@@ -69,3 +69,9 @@ def test_a_disk_that_takes_nothing_leaves_the_old_file_and_no_other(
         write(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"old"
     assert names(tmp_path) == {"file"}
+
+
+def test_no_handle_stays_open(tmp_path: Path) -> None:
+    before = open_handles()
+    write(tmp_path / "a" / "file", b"")
+    assert open_handles() == before

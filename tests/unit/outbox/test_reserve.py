@@ -8,8 +8,9 @@ import pytest
 
 from appliance.errors import OutboxFull, OutboxUnavailable
 from appliance.outbox import reserve as subject
+from appliance.outbox.database import sync_folder
 from appliance.outbox.reserve import Reserve
-from tests.unit.power_cut import PowerCut, power_cut  # noqa: F401 - the fixture
+from tests.unit.power_cut import PowerCut, open_handles, power_cut  # noqa: F401 - the fixture
 
 MB = 1 << 20
 
@@ -45,7 +46,7 @@ def test_what_is_kept_back_outlasts_a_power_cut(
     power_cut: PowerCut,  # noqa: F811
 ) -> None:
     reserve.keep()
-    os.fsync(os.open(tmp_path, os.O_RDONLY))  # whether its folder stays is nothing that anybody relies on
+    sync_folder(tmp_path)  # whether its folder stays is nothing that anybody relies on
     left = [power_cut.leaves(path) for path in kept(tmp_path)]
     assert [len(content or b"") for content in left] == [MB // 4] * 4
 
@@ -56,6 +57,7 @@ def test_room_that_was_given_back_is_free_on_the_disk(
     power_cut: PowerCut,  # noqa: F811
 ) -> None:
     reserve.keep()
+    power_cut.settle()
     reserve.release()
     assert power_cut.leaves_name(tmp_path / "reserve")
     assert not (tmp_path / "reserve").exists()
@@ -113,6 +115,20 @@ def test_half_a_reserve_is_none_and_gives_its_room_back(
     with pytest.raises(error):
         reserve.keep()
     assert not (tmp_path / "reserve").exists()
+
+
+def test_what_the_system_says_is_told(tmp_path: Path) -> None:
+    (tmp_path / "reserve").write_text("no folder")
+    with pytest.raises(OutboxUnavailable, match="the reserve cannot be made: File exists"):
+        Reserve(tmp_path).keep()
+    assert str(subject.refusal(BlockingIOError(), "no")) == "no: BlockingIOError"
+
+
+def test_no_handle_stays_open(reserve: Reserve) -> None:
+    before = open_handles()
+    reserve.keep()
+    reserve.release()
+    assert open_handles() == before
 
 
 def look(**changes: int) -> os.statvfs_result:
