@@ -87,6 +87,17 @@ def test_they_go_one_message_at_a_time_and_no_bundle_spans_a_hole(bench: Broken)
     assert bench.leftovers() == [[9, 10]]
 
 
+def test_no_bundle_holds_events_of_two_chains(bench: Broken) -> None:
+    other = OLD[:-1] + "R"
+    bench.old[11] = bench.station.build(Position(other, 11, "p" * 43))
+    bench.sql("INSERT INTO salvaged VALUES (?, 11, ?, ?)", other, jws_hash(bench.old[11]), bench.old[11])
+    bench.connect()
+    take(bench)
+    take(bench)
+    take(bench)
+    assert bench.leftovers() == [[5, 6, 7], [9, 10], [11]]
+
+
 def test_only_the_receipt_for_that_chain_takes_them_out(bench: Broken) -> None:
     bench.append(10)
     bench.connect()
