@@ -24,12 +24,14 @@ class Rogue:
         listener: its socket.
         context: its TLS.
         answer: reason code of its CONNACK.
+        limits: properties of its CONNACK.
         speech: called once a connection has subscribed to something, or was accepted where nobody does.
     """
 
     listener: socket.socket
     context: ssl.SSLContext
     answer: int = FINE
+    limits: bytes = b""
     speech: Callable[["Visitor"], None] = lambda visitor: None
     connections: int = 0
     bundles: list[bytes] = field(default_factory=list)
@@ -64,7 +66,8 @@ class Visitor:
             kind = first >> 4
             if kind == CONNECT:
                 self.version = body[6]
-                self.send(0x20, bytes([0, self.rogue.answer]) + self._no_properties())
+                properties = bytes([len(self.rogue.limits)]) + self.rogue.limits if self.version == 5 else b""
+                self.send(0x20, bytes([0, self.rogue.answer]) + properties)
             elif kind == PUBLISH:
                 self._acknowledge(first, body)
             elif kind == SUBSCRIBE:
