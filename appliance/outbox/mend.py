@@ -88,8 +88,8 @@ def _move_log(state: Path, folder: Path) -> None:
             path.rename(folder / path.name)
 
 
-def begin_anew(state: Path, keys: Keys, now: datetime, build: Build) -> Wreck:
-    """Make the new database out of what is left in the newest folder; return what that was.
+def begin_anew(state: Path, keys: Keys, now: datetime, build: Build) -> None:
+    """Make the new database out of what is left in the newest folder.
 
     Args:
         state: the state directory, without a database.
@@ -127,7 +127,6 @@ def begin_anew(state: Path, keys: Keys, now: datetime, build: Build) -> Wreck:
         raise refusal(error, "the new database cannot take its place") from None
     database.sync_folder(state)
     _log.error("chain %s is broken: %d events saved, lost %s", wreck.chain, len(wreck.events), wreck.lost())
-    return wreck
 
 
 def _said(wreck: Wreck) -> list[dict[str, Any]]:

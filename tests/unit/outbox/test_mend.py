@@ -173,6 +173,45 @@ def test_a_disk_that_takes_no_new_one_is_tried_again(
     assert len(station.broken()) == 1
 
 
+@pytest.fixture
+def halfway(tmp_path: Path) -> Breakable:
+    """A station whose power went when its file had gone aside and its log, with an event, had not."""
+    station = Breakable(tmp_path, events=3)
+    station.outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    station.append()
+    station.before = {row.sequence: row.jws for row in station.outbox.rows()}
+    log = Path(f"{station.path}-wal").read_bytes()
+    station.stop()
+    station.smash(1)
+    mend.set_aside(tmp_path, NOW)
+    Path(f"{station.path}-wal").write_bytes(log)
+    return station
+
+
+def test_a_log_that_had_not_gone_aside_yet_goes_after_its_file(halfway: Breakable) -> None:
+    halfway.start()
+    assert halfway.saved() == halfway.before
+    (folder,) = mend.folders(halfway.state)
+    assert (folder / "station.db-wal").exists()
+    assert halfway.is_sound()
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, OutboxFull), (errno.EROFS, OutboxUnavailable)])
+def test_a_log_that_cannot_go_aside_now_is_left_for_the_next_try(
+    halfway: Breakable, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "rename", fail)
+        with pytest.raises(error, match="cannot be set aside"):
+            halfway.start()
+    assert mend.is_between(halfway.state)
+    halfway.start()
+    assert halfway.saved() == halfway.before
+
+
 def saved(*sequences: int) -> dict[tuple[str, int], Saved]:
     return {(CHAIN, number): Saved(CHAIN, number, "p", f"hash {number}", "") for number in sequences}
 
