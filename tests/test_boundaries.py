@@ -81,7 +81,7 @@ QUIET_CALLS = {
     "max", "min", "sum", "sorted", "zip", "enumerate", "bytes", "bytes.fromhex", "datetime", "timedelta", "timezone",
     "struct.Struct", "Struct", "cache", "lru_cache", "wraps", "contextmanager", "classmethod", "staticmethod",
     "overload", "final", "auto", "str.maketrans", "MappingProxyType", "runtime_checkable",
-    "MetaData", "Table", "Column", "String", "ForeignKey", "ForeignKeyConstraint", "UniqueConstraint", "Index",
+    "MetaData", "Table", "Column", "String", "Words", "ForeignKey", "ForeignKeyConstraint", "UniqueConstraint", "Index",
 }  # fmt: skip
 
 

@@ -17,6 +17,8 @@ A chain is named by its ULID and the key that signs it: a station that takes ano
 own. So does every row of a chain.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -30,188 +32,233 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.schema import SchemaItem
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 SCHEMA_VERSION = "3"
 
 METADATA = MetaData()
 
-# SQLite's strict tables hold what their columns say, whoever writes; they know no other names of types.
-_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+class Words(TypeDecorator[str]):
+    """A text of so many characters at most; SQLite's strict tables know no lengths."""
+
+    impl, cache_ok = String, True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return what the database calls it."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else self.impl_instance)
 
 
-def _words(most: int) -> TypeEngine[str]:
-    return String(most).with_variant(Text(), "sqlite")
+class Number(TypeDecorator[int]):
+    """A whole number of 64 bits; SQLite's strict tables know it as INTEGER."""
+
+    impl, cache_ok = BigInteger, True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return what the database calls it."""
+        return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else self.impl_instance)
 
 
-def _table(name: str, *parts: SchemaItem) -> Table:
-    return Table(name, METADATA, *parts, sqlite_strict=True)
-
-
-meta = _table("meta", Column("key", _words(40), primary_key=True), Column("value", Text, nullable=False))
-
-station = _table(
-    "station",
-    Column("id", _words(63), primary_key=True),
-    Column("approved_at", _words(40), nullable=False),
-    Column("flag", _words(40)),
+meta = Table(
+    "meta",
+    METADATA,
+    Column("key", Words(40), primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_strict=True,
 )
 
-event_key = _table(
+station = Table(
+    "station",
+    METADATA,
+    Column("id", Words(63), primary_key=True),
+    Column("approved_at", Words(40), nullable=False),
+    Column("flag", Words(40)),
+    sqlite_strict=True,
+)
+
+event_key = Table(
     "event_key",
-    Column("kid", _words(43), primary_key=True),
+    METADATA,
+    Column("kid", Words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
     Column("jwk", Text, nullable=False),
-    Column("approved_at", _words(40), nullable=False),
-    Column("revoked_at", _words(40)),
+    Column("approved_at", Words(40), nullable=False),
+    Column("revoked_at", Words(40)),
+    sqlite_strict=True,
 )
 
-certificate = _table(
+certificate = Table(
     "certificate",
-    Column("serial", _words(40), primary_key=True),
+    METADATA,
+    Column("serial", Words(40), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
-    Column("not_after", _words(40), nullable=False),
+    Column("not_after", Words(40), nullable=False),
     Column("pem", Text, nullable=False),
+    sqlite_strict=True,
 )
 
-chain = _table(
+chain = Table(
     "chain",
-    Column("id", _words(26), primary_key=True),
+    METADATA,
+    Column("id", Words(26), primary_key=True),
     Column("kid", ForeignKey("event_key.kid"), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False, index=True),
-    Column("high_water", _NUMBER, nullable=False),
-    Column("hash", _words(43), nullable=False),
+    Column("high_water", Number, nullable=False),
+    Column("hash", Words(43), nullable=False),
+    sqlite_strict=True,
 )
 
-event = _table(
+event = Table(
     "event",
-    Column("chain", _words(26), primary_key=True),
-    Column("kid", _words(43), primary_key=True),
-    Column("sequence", _NUMBER, primary_key=True, autoincrement=False),
-    Column("hash", _words(43), nullable=False),
-    Column("previous", _words(43), nullable=False),
+    METADATA,
+    Column("chain", Words(26), primary_key=True),
+    Column("kid", Words(43), primary_key=True),
+    Column("sequence", Number, primary_key=True, autoincrement=False),
+    Column("hash", Words(43), nullable=False),
+    Column("previous", Words(43), nullable=False),
     Column("station", ForeignKey("station.id"), nullable=False),
-    Column("type", _words(80), nullable=False),
-    Column("time", _words(40), nullable=False),
-    Column("day", _words(10), nullable=False),
-    Column("level", _words(4)),
-    Column("verdict", _words(20)),
-    Column("received_at", _words(40), nullable=False),
+    Column("type", Words(80), nullable=False),
+    Column("time", Words(40), nullable=False),
+    Column("day", Words(10), nullable=False),
+    Column("level", Words(4)),
+    Column("verdict", Words(20)),
+    Column("received_at", Words(40), nullable=False),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
     Index("event_by_day", "day", "type"),
     Index("event_by_station", "station", "received_at"),
+    sqlite_strict=True,
 )
 
-quarantine = _table(
+quarantine = Table(
     "quarantine",
-    Column("hash", _words(43), primary_key=True),
+    METADATA,
+    Column("hash", Words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
-    Column("chain", _words(26)),
-    Column("sequence", _NUMBER),
-    Column("previous", _words(43)),
-    Column("code", _words(40), nullable=False),
-    Column("received_at", _words(40), nullable=False),
+    Column("chain", Words(26)),
+    Column("sequence", Number),
+    Column("previous", Words(43)),
+    Column("code", Words(40), nullable=False),
+    Column("received_at", Words(40), nullable=False),
     Column("jws", Text, nullable=False),
     UniqueConstraint("chain", "kid", "sequence"),
+    sqlite_strict=True,
 )
 
-fork = _table(
+fork = Table(
     "fork",
-    Column("hash", _words(43), primary_key=True),
+    METADATA,
+    Column("hash", Words(43), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
-    Column("kid", _words(43), nullable=False),
-    Column("chain", _words(26), nullable=False),
-    Column("sequence", _NUMBER, nullable=False),
-    Column("reason", _words(40), nullable=False),
-    Column("received_at", _words(40), nullable=False),
+    Column("kid", Words(43), nullable=False),
+    Column("chain", Words(26), nullable=False),
+    Column("sequence", Number, nullable=False),
+    Column("reason", Words(40), nullable=False),
+    Column("received_at", Words(40), nullable=False),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
+    sqlite_strict=True,
 )
 
-receipt = _table(
+receipt = Table(
     "receipt",
-    Column("chain", _words(26), primary_key=True),
-    Column("kid", _words(43), primary_key=True),
+    METADATA,
+    Column("chain", Words(26), primary_key=True),
+    Column("kid", Words(43), primary_key=True),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["chain", "kid"], ["chain.id", "chain.kid"]),
+    sqlite_strict=True,
 )
 
-excused = _table(
+excused = Table(
     "excused",
-    Column("chain", _words(26), primary_key=True),
-    Column("kid", _words(43), primary_key=True),
-    Column("first", _NUMBER, primary_key=True, autoincrement=False),
-    Column("last", _NUMBER, nullable=False),
-    Column("by", _words(43), nullable=False),
-    Column("noted_at", _words(40), nullable=False),
+    METADATA,
+    Column("chain", Words(26), primary_key=True),
+    Column("kid", Words(43), primary_key=True),
+    Column("first", Number, primary_key=True, autoincrement=False),
+    Column("last", Number, nullable=False),
+    Column("by", Words(43), nullable=False),
+    Column("noted_at", Words(40), nullable=False),
+    sqlite_strict=True,
 )
 
-roster = _table(
+roster = Table(
     "roster",
+    METADATA,
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("set", _words(63), nullable=False, index=True),
-    Column("as_of", _words(10), nullable=False),
-    Column("imported_at", _words(40), nullable=False),
+    Column("set", Words(63), nullable=False, index=True),
+    Column("as_of", Words(10), nullable=False),
+    Column("imported_at", Words(40), nullable=False),
     Column("people", Integer, nullable=False),
     Column("body", Text, nullable=False),
+    sqlite_strict=True,
 )
 
-roster_member = _table(
+roster_member = Table(
     "roster_member",
+    METADATA,
     Column("version", ForeignKey("roster.version"), primary_key=True),
     Column("member_index", Integer, primary_key=True, autoincrement=False),
     Column("sealed", Text, nullable=False),
+    sqlite_strict=True,
 )
 
-document = _table(
+document = Table(
     "document",
-    Column("kind", _words(20), primary_key=True),
+    METADATA,
+    Column("kind", Words(20), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("roster", Integer),
-    Column("issued_at", _words(40), nullable=False),
-    Column("expires_at", _words(40), nullable=False),
+    Column("issued_at", Words(40), nullable=False),
+    Column("expires_at", Words(40), nullable=False),
     Column("audience", Text, nullable=False),
     Column("jws", Text, nullable=False),
     ForeignKeyConstraint(["roster"], ["roster.version"]),
+    sqlite_strict=True,
 )
 
-question = _table(
+question = Table(
     "question",
-    Column("id", _words(26), primary_key=True),
+    METADATA,
+    Column("id", Words(26), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
     Column("kid", ForeignKey("event_key.kid"), nullable=False),
-    Column("question", _words(20), nullable=False),
-    Column("service", _words(64), nullable=False),
-    Column("hash", _words(43), nullable=False),
-    Column("received_at", _words(40), nullable=False, index=True),
-    Column("outcome", _words(20)),
-    Column("source", _words(40)),
+    Column("question", Words(20), nullable=False),
+    Column("service", Words(64), nullable=False),
+    Column("hash", Words(43), nullable=False),
+    Column("received_at", Words(40), nullable=False, index=True),
+    Column("outcome", Words(20)),
+    Column("source", Words(40)),
     Column("answer", Text),
+    sqlite_strict=True,
 )
 
-health_visit = _table(
+health_visit = Table(
     "health_visit",
+    METADATA,
     Column("opened_by", ForeignKey("question.id"), primary_key=True),
     Column("station", ForeignKey("station.id"), nullable=False),
-    Column("subject", _words(43), nullable=False, index=True),
-    Column("choice", _words(40)),
+    Column("subject", Words(43), nullable=False, index=True),
+    Column("choice", Words(40)),
     Column("sealed", Text, nullable=False),
-    Column("state", _words(10), nullable=False),
-    Column("opened_at", _words(40), nullable=False),
+    Column("state", Words(10), nullable=False),
+    Column("opened_at", Words(40), nullable=False),
     Column("closed_by", ForeignKey("question.id")),
-    Column("closed_at", _words(40)),
+    Column("closed_at", Words(40)),
+    sqlite_strict=True,
 )
 
-access = _table(
+access = Table(
     "access",
+    METADATA,
     Column("number", Integer, primary_key=True),
-    Column("at", _words(40), nullable=False),
-    Column("user", _words(64), nullable=False),
-    Column("command", _words(40), nullable=False),
-    Column("about", _words(120), nullable=False),
+    Column("at", Words(40), nullable=False),
+    Column("user", Words(64), nullable=False),
+    Column("command", Words(40), nullable=False),
+    Column("about", Words(120), nullable=False),
     Column("purpose", Text, nullable=False),
+    sqlite_strict=True,
 )
