@@ -26,6 +26,7 @@ from appliance.errors import ConfigError
 MAX_BODY_BYTES = 65_536
 _MAX_RECEIVED_BYTES = 2 * MAX_BODY_BYTES  # with the headers, and what chunks cost
 _PORTS = {"http": 80, "https": 443}
+_PLAIN = re.compile(r"(?i:https?)://(?:(?![@?#\\])[!-~])+")
 _LENGTH, _CHUNK = re.compile(r"[0-9]{1,9}"), re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _HTTP_1_1 = 11
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
@@ -240,14 +241,17 @@ def _exactly(stream: io.BufferedReader, size: int) -> bytes:
 
 
 def _fault(url: str) -> str | None:
-    """Return what is wrong with a URL."""
+    """Return what is wrong with a URL, and what it must be."""
+    if not _PLAIN.fullmatch(url):
+        return "must be a plain URL, https://host/path in ASCII (a Thai name as xn--…), without user, query or fragment"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return "is no URL"
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username:
-        return "must be a plain URL, https://host/path, without user, query or fragment"
+        host, port = parts.hostname or "", parts.port
+        is_good = bool(host.encode("idna")) and port != 0
+    except ValueError:  # UnicodeError is one
+        is_good = False
+    if not is_good:
+        return "has no host, or a port that is none: https://host/path or https://host:port/path, 1 to 65535"
     if parts.scheme == "http" and not _is_here(host):
         return "must be https: what is asked there is of citizens"
     return None

@@ -76,7 +76,23 @@ def test_without_a_file_nobody_is_asked(tmp_path: Path) -> None:
         ("[records]\nurl = 'ftp://x'\n", "must be a plain URL"),
         ("[records]\nurl = 'https://u:p@x/'\n", "must be a plain URL"),
         ("[records]\nurl = 'https://x/?pid=1'\n", "must be a plain URL"),
-        ("[records]\nurl = 'https://x:99999/'\n", "is no URL"),
+        ("[records]\nurl = 'https://x:99999/'\n", "a port that is none"),
+        ("[records]\nurl = 'https://x:0/'\n", "a port that is none"),
+        ("[records]\nurl = 'https://x:a/'\n", "a port that is none"),
+        ("[records]\nurl = 'https://:443/'\n", "has no host"),
+        ("[records]\nurl = 'https:///x'\n", "has no host"),
+        ("[records]\nurl = 'https://x..y/'\n", "has no host"),
+        (f"[records]\nurl = 'https://{'x' * 64}/'\n", "has no host"),
+        ("[records]\nurl = 'https://[::1/'\n", "has no host"),
+        ("[records]\nurl = 'https://x/a b'\n", "must be a plain URL"),
+        ("[records]\nurl = 'https://ทะเบียน.ไทย/'\n", "must be a plain URL"),
+        ("[records]\nurl = 'https://x/ก'\n", "must be a plain URL"),
+        ('[records]\nurl = "https://x/\\n"\n', "must be a plain URL"),
+        ('[records]\nurl = "https://x/\\u007f"\n', "must be a plain URL"),
+        ("[records]\nurl = 'https://@x/'\n", "must be a plain URL"),
+        ("[records]\nurl = 'https://x/?'\n", "must be a plain URL"),
+        ("[records]\nurl = 'https://x/#'\n", "must be a plain URL"),
+        ("[records]\nurl = 'x/records'\n", "must be a plain URL"),
         ("[records]\nurl = 'https://x'\nca = 'none.pem'\n", "cannot use the certificates in"),
         ("[records]\nurl = 'https://x'\nca = 'token'\n", "cannot use the certificates in"),
         ("[records]\nurl = 'https://x'\ntoken_file = 'none'\n", "cannot read"),
@@ -91,6 +107,13 @@ def test_a_mistake_is_named(tmp_path: Path, content: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x.example:8443/a/b", "https://xn--o3cw4h", "http://[::1]:80", "HTTPS://X/%20"]
+)
+def test_a_plain_url_is_good(tmp_path: Path, url: str) -> None:
+    assert load(written(tmp_path, f"[records]\nurl = '{url}'\n")).records is not None
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
