@@ -120,9 +120,25 @@ def test_a_document_that_does_not_hold_is_refused(desk: Desk, topic: str, audien
     assert desk.station.outbox.document("roster") is None
 
 
-def test_a_signed_document_that_is_no_roster_is_refused(desk: Desk) -> None:
-    wrong = Document("roster", 1, NOW, NOW, ("*",), {**BODY, "kdf": {**BODY["kdf"], "n": 2}})
-    assert not desk.inbox.take_document(f"{PREFIX}document/roster", wrong.sign(desk.documents).encode())
+@pytest.mark.parametrize("kind", ["roster", "denylist"])
+def test_a_signed_document_that_is_no_list_of_people_is_refused(desk: Desk, kind: str) -> None:
+    good = Document(kind, 1, NOW, NOW, ("*",), BODY)
+    wrong = Document(kind, 2, NOW, NOW, ("*",), {**BODY, "kdf": {**BODY["kdf"], "n": 2}})
+    assert desk.inbox.take_document(f"{PREFIX}document/{kind}", good.sign(desk.documents).encode())
+    assert not desk.inbox.take_document(f"{PREFIX}document/{kind}", wrong.sign(desk.documents).encode())
+    assert desk.inbox.alarms == {"bad_document"}
+    assert desk.delivery.document(kind) == good.sign(desk.documents)
+
+
+def test_a_document_that_is_no_text_is_refused(desk: Desk) -> None:
+    assert not desk.inbox.take_document(f"{PREFIX}document/roster", b"\xff" * 100)
+    assert desk.inbox.alarms == {"bad_document"}
+
+
+def test_services_that_the_station_does_not_use_any_more_stand_in_no_way(desk: Desk) -> None:
+    desk.delivery.take_document("services", 1, "a.b.c")
+    assert desk.inbox.take_document(f"{PREFIX}document/services", services(desk, 2, changed(9)))
+    assert desk.inbox.alarms == set()
 
 
 def said(desk: Desk, monotonic_s: float = 10.0, alarms: set[str] | None = None) -> dict[str, object]:
