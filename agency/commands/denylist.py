@@ -4,12 +4,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from agency.broker.topics import is_id
-from agency.commands.output import progress, say
+from agency.commands.output import counted, progress, say
 from agency.commands.publishing import chosen_stations, publish_to_all
 from agency.commands.rosters import read_people
 from agency.home import Home
 from agency.values import parse_day
-from appliance.errors import DeliveryError, WrongUse
+from appliance.errors import DeliveryError, VerificationError, WrongUse
 
 if TYPE_CHECKING:
     from agency.store.database import Database
@@ -30,12 +30,11 @@ def import_(home: Home, arguments: argparse.Namespace) -> int:
     if not is_id(arguments.set):
         raise WrongUse("--set must be 1 to 63 of a-z, 0-9 and '-', and not start with '-'")
     people = read_people(arguments.file, may_be_empty=True)
-    if people is None:
-        return 1
     numbers = [person.citizen_id for person in people if person.citizen_id]
     if len(numbers) < len(people):
-        say(f"{arguments.file}: nothing imported: a line has no citizen number, so no station could know the person")
-        return 1
+        raise VerificationError(
+            f"{arguments.file}: nothing imported: a line has no citizen number, so no station could know the person"
+        )
     body = roster_body(arguments.set, as_of, numbers, progress("digests", len(numbers)))
     with Database.open(home.database) as database:
         with database.write() as connection:
@@ -69,5 +68,6 @@ def _publish(
     except DeliveryError as error:
         words = f"deny-list document {document.version} is kept; 'denylist push' sends it"
         raise DeliveryError(f"{error}; {words}") from error
-    say(f"pushed deny-list document {document.version} to {len(stations)} stations; good until {document.expires_at}")
+    reach = counted(len(stations), "station")
+    say(f"pushed deny-list document {document.version} to {reach}; good until {document.expires_at}")
     return 0

@@ -15,6 +15,11 @@ def say(words: str) -> None:
     say_line(words)
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """Return a number and its noun; ``more`` is the plural where it is not ``one`` with an s."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
 def show_json(value: Any) -> None:
     """Print data as JSON."""
     print(json.dumps(value, ensure_ascii=False, indent=1))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from agency.broker.topics import is_id
 from agency.clock import now_text
-from agency.commands.output import progress, say
+from agency.commands.output import counted, progress, say
 from agency.commands.publishing import chosen_stations, publish_to_all
 from agency.home import Home
 from agency.values import parse_day
-from appliance.errors import DeliveryError, WrongUse
+from appliance.errors import DeliveryError, VerificationError, WrongUse
 
 if TYPE_CHECKING:
     from agency.desk.people import Person
@@ -25,20 +25,20 @@ def import_(home: Home, arguments: argparse.Namespace) -> int:
     if not is_id(arguments.set):
         raise WrongUse("--set must be 1 to 63 of a-z, 0-9 and '-', and not start with '-'")
     people = read_people(arguments.file)
-    if people is None:
-        return 1
     version = _store(home, arguments.set, as_of, people)
     officers = sum(person.is_officer for person in people)
-    who = f"{len(people)} people" + (f", {officers} of them officers," if officers else "")
+    among = f", {counted(officers, 'officer')} among them," if officers else ""
+    who = counted(len(people), "person", "people") + among
     say(f"imported {who} as roster {version} of {arguments.set}; 'roster push' sends it")
     return 0
 
 
-def read_people(path: Path, may_be_empty: bool = False) -> "tuple[Person, ...] | None":
-    """Return the people in a CSV file; None where something in it is wrong, which was said.
+def read_people(path: Path, may_be_empty: bool = False) -> "tuple[Person, ...]":
+    """Return the people in a CSV file.
 
     Raises:
         WrongUse: the file cannot be read.
+        VerificationError: something in it is wrong, which was said.
     """
     from agency.desk.people import EMPTY, read_csv
 
@@ -50,8 +50,7 @@ def read_people(path: Path, may_be_empty: bool = False) -> "tuple[Person, ...] |
     for words in (*reading.notes, *complaints):
         say(f"{path}: {words}")
     if complaints:
-        say(f"nothing imported: mend {len(complaints)} complaints and import again")
-        return None
+        raise VerificationError(f"nothing imported: mend {counted(len(complaints), 'complaint')} and import again")
     return reading.people
 
 
@@ -83,7 +82,8 @@ def push(home: Home, arguments: argparse.Namespace) -> int:
         except DeliveryError as error:
             words = f"roster document {document.version} is kept; push again to send it"
             raise DeliveryError(f"{error}; {words}") from error
-    say(f"pushed roster document {document.version} to {len(stations)} stations; good until {document.expires_at}")
+    reach = counted(len(stations), "station")
+    say(f"pushed roster document {document.version} to {reach}; good until {document.expires_at}")
     return 0
 
 

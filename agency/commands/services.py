@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agency.commands.output import say, show_json, show_table
+from agency.commands.output import counted, say, show_json, show_table
 from agency.commands.publishing import chosen_stations, publish_to_all
 from agency.home import Home
 from appliance.errors import ConfigError, DeliveryError, VerificationError, WrongUse
@@ -46,8 +46,6 @@ def push(home: Home, arguments: argparse.Namespace) -> int:
     changed needs a higher version: a station takes no lower one, and no other content under the same one.
     """
     profiles = _read(arguments.file)
-    if profiles is None:
-        return 1
     from agency.desk.documents import sign_services
     from agency.store.database import Database
     from appliance.events.sign import Signer
@@ -59,8 +57,7 @@ def push(home: Home, arguments: argparse.Namespace) -> int:
                 signer = Signer(home.key("document"))
                 document = sign_services(connection, profiles, audience, arguments.days, signer)
             except VerificationError as error:
-                say(f"nothing pushed: {error}; give it a higher version")
-                return 1
+                raise VerificationError(f"nothing pushed: {error}; give it a higher version") from None
         if not stations:
             say("no station is enrolled yet; a station gets these services with its grant")
             return 0
@@ -69,12 +66,13 @@ def push(home: Home, arguments: argparse.Namespace) -> int:
         except DeliveryError as error:
             words = f"services document {document.version} is kept; push again to send it"
             raise DeliveryError(f"{error}; {words}") from error
-    say(f"pushed services document {document.version} to {len(stations)} stations; good until {document.expires_at}")
+    reach = counted(len(stations), "station")
+    say(f"pushed services document {document.version} to {reach}; good until {document.expires_at}")
     return 0
 
 
-def _read(paths: list[Path]) -> "list[Profile] | None":
-    """Return the profiles in ``paths``; None where any is not good, which was said."""
+def _read(paths: list[Path]) -> "list[Profile]":
+    """Return the profiles in ``paths``. Raises VerificationError where any is not good, which was said."""
     from appliance.services.loading import MAX_FILE_BYTES, parse
 
     profiles, is_good = [], True
@@ -93,5 +91,5 @@ def _read(paths: list[Path]) -> "list[Profile] | None":
         say(f"two files are of the service {twice}")
         is_good = False
     if not is_good:
-        say("nothing pushed: mend the files and push again")
-    return profiles if is_good else None
+        raise VerificationError("nothing pushed: mend the files and push again")
+    return profiles

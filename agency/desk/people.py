@@ -24,6 +24,7 @@ MEMBER, OFFICER, BOTH = "member", "officer", "both"
 EMPTY = "the file holds no people"
 MAX_PEOPLE = 10_000  # what fits into one document
 _MAX_TEXT = 200
+_LOOK_BYTES = 64
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _DELIMITERS = ",;\t"
 _DIGITS = str.maketrans("๐๑๒๓๔๕๖๗๘๙", "0123456789", " -\u00a0\u200b'=\"")
@@ -88,13 +89,14 @@ def read_csv(content: bytes) -> Reading:
     """Read a list of people."""
     text, notes = _decoded(content)
     if text is None:
-        return Reading((), ("the file is neither UTF-8 nor TIS-620: save it as 'CSV UTF-8'",))
+        return Reading((), ("the file is neither UTF-8, UTF-16 nor TIS-620: save it as 'CSV UTF-8'",))
     first_line = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first_line.count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        reading = _read_rows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        reading = _read_rows(rows)
     except csv.Error as error:
-        return Reading((), (f"the file is no CSV: {error}",))
+        return Reading((), (f"line {rows.line_num}: the file is no CSV from here on: {error}",))
     return Reading(reading.people, reading.complaints, (*notes, *reading.notes))
 
 
@@ -106,6 +108,8 @@ def _decoded(content: bytes) -> tuple[str | None, tuple[str, ...]]:
                 return content.decode(encoding), ()
             except UnicodeDecodeError:
                 return None, ()
+    if b"\0" in content[:_LOOK_BYTES]:
+        return _unmarked_utf_16(content)
     try:
         return content.decode("utf-8"), ()
     except UnicodeDecodeError:
@@ -116,6 +120,15 @@ def _decoded(content: bytes) -> tuple[str | None, tuple[str, ...]]:
         return None, ()
     is_thai = all(letter < "\x80" or "\u0e00" <= letter <= "\u0e7f" or letter in "…‘’“”•–—\u00a0" for letter in text)
     return (text, ("the file was read as TIS-620 (Windows-874)",)) if is_thai else (None, ())
+
+
+def _unmarked_utf_16(content: bytes) -> tuple[str | None, tuple[str, ...]]:
+    """Return the text of a file that some spreadsheets save as "Unicode" and leave without its mark."""
+    is_big = content[:_LOOK_BYTES:2].count(0) > content[1:_LOOK_BYTES:2].count(0)
+    try:
+        return content.decode("utf-16-be" if is_big else "utf-16-le"), ("the file was read as UTF-16",)
+    except UnicodeDecodeError:
+        return None, ()
 
 
 def _read_rows(rows: Any) -> Reading:

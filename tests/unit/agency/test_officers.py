@@ -44,7 +44,7 @@ def imported(office: Office) -> None:
     lines = [f"{citizen_number(1)},P1,name,member", f"{OFFICER.citizen_id},{OFFICER.member},{OFFICER.name},officer"]
     file.write_text("citizen_id,member,name,role\n" + "\n".join(lines), "utf-8")
     ran = office.desk.run("roster", "import", file, "--set", "office-1")
-    assert (ran.code, "1 of them officers" in ran.err) == (0, True)
+    assert (ran.code, "1 officer among them" in ran.err) == (0, True)
     office.desk.run("roster", "push", "--set", "office-1", "--broker", "127.0.0.1:1")  # kept, though no broker is there
 
 

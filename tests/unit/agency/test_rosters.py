@@ -78,10 +78,11 @@ def test_a_bad_line_is_named_with_its_reason(line: str, reason: str) -> None:
         (b"", "header"),
         (b"citizen_id,name\n", "header"),
         (b"citizen_id,member,name\n", "no people"),
-        ("citizen_id,member,name\nÛ".encode("latin-1"), "neither UTF-8 nor TIS-620"),
-        (b"\xff\xfe\x00", "neither UTF-8 nor TIS-620"),
+        ("citizen_id,member,name\nÛ".encode("latin-1"), "neither UTF-8, UTF-16 nor TIS-620"),
+        (b"\xff\xfe\x00", "neither UTF-8, UTF-16 nor TIS-620"),
         (b"citizen_id,citizen_id,member,name\n", "two columns for citizen_id"),
-        (b'citizen_id,member,name\n"open', "no CSV"),
+        (b'citizen_id,member,name\n"open', "line 2: the file is no CSV from here on"),
+        (b"\0A\0", "neither UTF-8, UTF-16 nor TIS-620"),
     ],
 )
 def test_a_file_that_is_no_roster_says_why(content: bytes, reason: str) -> None:
@@ -101,7 +102,7 @@ def test_a_number_is_understood_however_it_is_written(written: str) -> None:
     assert person.citizen_id == NUMBER
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "tis-620", "cp874"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "tis-620", "cp874"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_spreadsheet_s_file_is_read_in_any_dress(encoding: str, delimiter: str) -> None:
     lines = [
@@ -163,6 +164,7 @@ def test_one_bad_line_and_nothing_is_imported(desk: Desk, tmp_path: Path) -> Non
     assert ran.code == 1
     assert "line 5:" in ran.err
     assert "line 6:" in ran.err
+    assert ran.err.splitlines()[-1] == "card-agency: V00: nothing imported: mend 2 complaints and import again"
     assert bad.citizen_id not in ran.err + ran.out
     with Database.open(desk.home.database) as database, database.read() as connection:
         assert newest_rosters(connection) == []
