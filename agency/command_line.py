@@ -27,6 +27,8 @@ from appliance import __version__
 from appliance.errors import WrongUse
 from appliance.events.agency_keys import PURPOSES
 
+_SIMULATOR_PORT = 8099
+
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 Command = Callable[[Home, argparse.Namespace], int]
 
@@ -168,10 +170,11 @@ def _add_linkage(commands: Commands, common: argparse.ArgumentParser) -> None:
     _add_broker_option(_add(group, common, "run", linkage.run))
     _add(group, common, "check", linkage.check)
     simulate = _add(group, common, "simulate", linkage.simulate)
-    simulate.add_argument("--port", metavar="N", type=whole(1, MAX_PORT), required=True)
-    simulate.add_argument("--fault", metavar="NAME", default="none", help="what is wrong with it (none; ? names all)")
+    port_help = f"on this machine ({_SIMULATOR_PORT})"
+    simulate.add_argument("--port", metavar="N", type=whole(1, MAX_PORT), default=_SIMULATOR_PORT, help=port_help)
+    simulate.add_argument("--fault", metavar="NAME", default="none", help="what is wrong with it (none); '?' lists all")
     for option in ("--normal", "--not-normal"):
-        words = "a citizen number that is so; an unknown one is not normal"
+        words = "a citizen number that is so, given as often as needed; an unknown one is not normal"
         simulate.add_argument(option, metavar="NUMBER", action="append", default=[], help=words)
     visits = _add(commands, common, "visits", linkage.visits)
     visits.add_argument("--state", choices=("opening", "open", "closed", "disputed"), help="only these")

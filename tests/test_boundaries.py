@@ -41,7 +41,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "appliance.cli": EVERYTHING,
     "appliance.commands": EVERYTHING,
     "appliance.command_line": EVERYTHING,
-    "agency": ("appliance.events", "appliance.services", "appliance.errors"),
+    "agency": ("appliance.events", "appliance.services", "appliance.errors", "appliance.settings_file"),
 }
 
 #: Library -> the files or folders that may import it, also late.

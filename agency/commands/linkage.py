@@ -38,6 +38,7 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
     linkage = configuration.load(home.linkage)
     _load_keys(home)
     start_log(arguments.verbose)
+    _say_if_missing(home)
     stop = stop_on_signal()
     with held(home.path / "linkage.lock"), Database.open(home.database) as database:
         meta = database.meta()
@@ -97,7 +98,7 @@ def _sources(home: Home, database: "Database", linkage: "Linkage") -> "Mapping[s
 
     claims = ClaimService(linkage.claims, linkage.unit, linkage.claim_type) if linkage.claims else OwnClaims()
     visits = Visits(database, claims, _subject_key(home), lambda: _sealing_keys(home))
-    records: Source = Records(linkage.records) if linkage.records else NotConnected()
+    records: Source = Records(linkage.records, linkage.max_age_days) if linkage.records else NotConnected()
     status: Source = CardStatus(linkage.card_status) if linkage.card_status else NotConnected()
     return {
         "registry_status": status,
@@ -190,12 +191,15 @@ def check(home: Home, arguments: argparse.Namespace) -> int:
     _load_keys(home)
     if _has_subject_key(home):  # else the first visit makes it, and no check
         _subject_key(home)
+    _say_if_missing(home)
     asked = {
         "registry_status": linkage.card_status,
-        "entitlement, agency_record": linkage.records,
-        "visit_open, visit_close": linkage.claims,
+        "entitlement": linkage.records,
+        "agency_record": linkage.records,
+        "visit_open": linkage.claims,
+        "visit_close": linkage.claims,
     }
-    own = {"visit_open, visit_close": "the agency itself"}
+    own = dict.fromkeys(("visit_open", "visit_close"), "the agency itself")
     rows = [
         {"question": question, "asks": where.url if where else own.get(question, "nobody")}
         for question, where in asked.items()
@@ -207,14 +211,22 @@ def check(home: Home, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _say_if_missing(home: Home) -> None:
+    if not home.linkage.exists():
+        say(f"{home.linkage} is missing, so nobody else is asked; docs/linkage.md has one to fill in")
+
+
 def simulate(home: Home, arguments: argparse.Namespace) -> int:
     """Serve a card-status service, records and claim codes on this machine, for tests and demonstrations."""
     from agency import citizen_number
     from agency.linkage.simulator import FAULTS, Simulator, serving
     from appliance.errors import WrongUse
 
+    if arguments.fault == "?":
+        print("\n".join(FAULTS))
+        return 0
     if arguments.fault not in FAULTS:
-        raise WrongUse(f"--fault is one of {', '.join(FAULTS)}")
+        raise WrongUse(f"there is no fault {arguments.fault!r}: --fault is one of {', '.join(FAULTS)}")
     for number in (*arguments.normal, *arguments.not_normal):
         if not citizen_number.is_valid(number):
             raise WrongUse("--normal and --not-normal take citizen numbers of 13 digits with their check digit")

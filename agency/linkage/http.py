@@ -76,8 +76,9 @@ class Endpoint:
             raise ConfigError([f"{self.url!r} {fault}"])
         try:
             self._context()
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError([f"cannot use the certificates in {self.ca}: {error.strerror or error}"]) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError([f"cannot use the certificates in {self.ca}: {reason}"]) from None
 
     def post(self, path: str, body: bytes, content_type: str) -> Reply:
         """Send ``body`` and return the answer.

@@ -2,12 +2,13 @@
 
 No interface of the Center is public, so this is our own shape, small enough that an agency puts an adapter before
 whatever it has: ``POST {url}`` with ``{"id", "question", "service", "choice", "about": {"citizen_id", …}}``. The answer
-is ``{"outcome": "normal" | "not_normal" | "incomplete", "as_of": "YYYY-MM-DD"}``, and nothing else counts.
+is ``{"outcome": "normal" | "not_normal" | "incomplete", "as_of": "YYYY-MM-DD"}``, and nothing else counts; nor does
+what is of a day too long ago.
 """
 
 import logging
 from dataclasses import asdict
-from datetime import date
+from datetime import date, timedelta
 
 from agency.clock import today
 from agency.linkage.http import Endpoint, NoAnswer, NotReached, Reply
@@ -27,10 +28,11 @@ class Records:
 
     Args:
         endpoint: of the records, or of an adapter.
+        max_age_days: how old what they say may be.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, max_age_days: int) -> None:
+        self._endpoint, self._max_age = endpoint, timedelta(days=max_age_days)
 
     def answer(self, asked: Asked) -> Said:
         """Ask what the records say of a person."""
@@ -41,9 +43,13 @@ class Records:
             _log.warning("query %s: the records do not answer: %s", asked.id, error)
             return Said(Outcome.UNAVAILABLE, NAME)
         said = _read(reply)
-        if said is None:
+        if said is None or said.as_of is None:
             _log.warning("query %s: HTTP %d, and no answer that can be read", asked.id, reply.status)
-        return said or Said(Outcome.UNKNOWN, NAME)
+            return Said(Outcome.UNKNOWN, NAME)
+        if date.fromisoformat(today()) - date.fromisoformat(said.as_of) > self._max_age:
+            _log.warning("query %s: the records are of %s: too old ([records] max_age_days)", asked.id, said.as_of)
+            return Said(Outcome.UNKNOWN, NAME)
+        return said
 
 
 def _read(reply: Reply) -> Said | None:

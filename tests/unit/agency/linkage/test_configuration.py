@@ -1,6 +1,8 @@
 """``linkage.toml`` and ``card-agency linkage check``: every mistake at once, and nothing asked in clear."""
 
 import logging
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from agency.commands.linkage import _bureau_of as bureau_of
 from agency.linkage import configuration
 from agency.linkage.configuration import Linkage, load
+from agency.linkage.simulator import FAULTS
 from agency.store.database import Database
 from appliance.errors import ConfigError
 from tests.unit.agency.fleet import Desk
@@ -55,11 +58,22 @@ def test_without_a_file_nobody_is_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[card]\n", "no table [card] is known; there are card_status, records"),
+        ("[card]\n", "linkage.toml:1: [card] unknown table; there are card_status, records"),
+        ("[card_state]\n", '[card_state] unknown table; did you mean "card_status"?'),
+        (
+            "\n\n[records]\nurl = 'https://x'\ntimout_s = 1\n",
+            ':5: [records] timout_s: unknown key; did you mean "timeout_s"?',
+        ),
+        ("[records]\nurl = 'https://x'\nmax_age_days = -1\n", "max_age_days: must be a whole number, 0 to 36500"),
+        ("url = 'https://x'\n", "stands in no table"),
+        (f"x = {'[' * 9000}{']' * 9000}\n", "nested too deep"),
+        (f"x = {'9' * 5000}\n", "too many digits"),
+        ("[records]\nurl = 'https://x'\ntoken_file = \"a\\u0000b\"\n", "cannot read"),
+        ("[records]\nurl = 'https://x'\nca = \"a\\u0000b\"\n", "cannot use the certificates in"),
         ("card_status = 1\n", "[card_status] must be a table"),
         ("[card_status]\n", "[card_status] url: is missing"),
         ("[records]\nurl = 1\n", "[records] url: must be text"),
-        ("[records]\nurl = 'https://x'\nwhere = 1\n", "[records] where: is not known"),
+        ("[records]\nurl = 'https://x'\nwhere = 1\n", "[records] where: unknown key"),
         ("[records]\nurl = 'https://x'\ntimeout_s = 0\n", "timeout_s: must be a number, 0.1 to 9.5"),
         ("[records]\nurl = 'https://x'\ntimeout_s = 10\n", "timeout_s: must be a number, 0.1 to 9.5"),
         ("[records]\nurl = 'https://x'\ntimeout_s = true\n", "timeout_s: must be a number"),
@@ -67,7 +81,7 @@ def test_without_a_file_nobody_is_asked(tmp_path: Path) -> None:
         ("[limits]\nper_minute = 0\n", "per_minute: must be a whole number, 1 to 10000"),
         ("[limits]\nper_minute = 1.5\n", "per_minute: must be a whole number"),
         ("[limits]\nper_day = 0\n", "per_day: must be a whole number, 1 to 1000000"),
-        ("[services]\nBKK = ['tdc.register']\n", "[services] 'BKK': is no id of a station"),
+        ("[services]\nBKK = ['tdc.register']\n", "[services] BKK: is no id of a station"),
         ("[services]\nbkk = 'tdc.register'\n", "[services] bkk: must be a list of ids of services"),
         ("[services]\n'*' = ['tdc']\n", "[services] *: must be a list of ids of services"),
         ("services = 1\n", "[services] must be a table"),
@@ -130,25 +144,38 @@ def test_the_command_says_who_is_asked_and_what_is_missing(desk: Desk) -> None:
         assert desk.run("keys", "rotate", purpose).code == 0
     assert desk.run("linkage", "check", "--json").json() == [
         {"question": "registry_status", "asks": "nobody"},
-        {"question": "entitlement, agency_record", "asks": "nobody"},
-        {"question": "visit_open, visit_close", "asks": "the agency itself"},
+        {"question": "entitlement", "asks": "nobody"},
+        {"question": "agency_record", "asks": "nobody"},
+        {"question": "visit_open", "asks": "the agency itself"},
+        {"question": "visit_close", "asks": "the agency itself"},
     ]
+    assert "linkage.toml is missing, so nobody else is asked" in desk.run("linkage", "check").err
     written(desk.home.path, GOOD)
     assert "https://status.example/CheckCardService.asmx" in desk.run("linkage", "check").out
+    assert "is missing" not in desk.run("linkage", "check").err
     written(desk.home.path, "[x]\n")
     assert desk.run("linkage", "check").code == 78
 
 
-def test_the_page_of_the_module_is_a_good_file(tmp_path: Path) -> None:
-    page = str(configuration.__doc__).split("::\n")[1].replace("https://…", "https://x.example")
-    (tmp_path / "card-status-ca.pem").write_bytes(b"")
+def test_every_example_is_a_good_file(tmp_path: Path) -> None:
+    module = str(configuration.__doc__).split("::\n")[1].replace("https://…", "https://x.example")
+    page = (Path(__file__).parents[4] / "docs" / "linkage.md").read_text("utf-8")
+    written_out, simulated = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "records.token").write_text("a-token")
-    lines = [line.strip() for line in page.splitlines() if not line.strip().startswith("ca =")]
-    linkage = load(written(tmp_path, "\n".join(lines)))
-    assert (linkage.per_minute, linkage.per_day, linkage.services["*"]) == (30, 2000, ["tdc.register"])
+    for text in (textwrap.dedent(module), written_out):
+        lines = [line for line in text.splitlines() if not line.startswith("ca =")]
+        linkage = load(written(tmp_path, "\n".join(lines)))
+        assert (linkage.per_minute, linkage.per_day, linkage.services["*"]) == (30, 2000, ["tdc.register"])
+        assert linkage.max_age_days == 31
+    assert load(written(tmp_path, simulated)).claims is not None
 
 
-@pytest.mark.parametrize("arguments", [("--fault", "?"), ("--normal", "123"), ("--port", "0")])
+def test_the_faults_of_the_simulator_are_listed(desk: Desk) -> None:
+    ran = desk.run("linkage", "simulate", "--fault", "?")
+    assert (ran.code, ran.out.splitlines()) == (0, list(FAULTS))
+
+
+@pytest.mark.parametrize("arguments", [("--fault", "slwo"), ("--normal", "123"), ("--port", "0")])
 def test_a_simulator_that_cannot_be(desk: Desk, arguments: tuple[str, str]) -> None:
     given = {"--port": "8099", **dict([arguments])}
     flat = [text for pair in given.items() for text in pair]

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agency.clock import today
 from agency.desk.authority import Authority
 from agency.linkage.card_status import CardStatus, code_in
 from agency.linkage.claims import ClaimService, Refused
@@ -48,7 +50,7 @@ def card_status(url: str) -> CardStatus:
 
 
 def records(url: str) -> Records:
-    return Records(endpoint(url, "/records"))
+    return Records(endpoint(url, "/records"), 31)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_slow_is_heard_where_there_is_time(url: str, simulator: Simulator) -> No
 def test_nobody_there_is_unavailable() -> None:
     for source in (
         CardStatus(Endpoint("http://127.0.0.1:9/x.asmx", 0.5)),
-        Records(Endpoint("http://127.0.0.1:9", 0.5)),
+        Records(Endpoint("http://127.0.0.1:9", 0.5), 31),
     ):
         assert source.answer(asked()).outcome is Outcome.UNAVAILABLE
 
@@ -203,10 +205,20 @@ def test_records_that_say_anything_else_say_nothing(
     assert records(url).answer(asked()).outcome is Outcome.UNKNOWN
 
 
+@pytest.mark.parametrize(("age_days", "outcome"), [(0, "normal"), (31, "normal"), (32, "unknown"), (9999, "unknown")])
+def test_records_of_too_long_ago_say_nothing(
+    url: str, simulator: Simulator, age_days: int, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = (date.fromisoformat(today()) - timedelta(days=age_days)).isoformat()
+    body = f'{{"outcome": "normal", "as_of": "{day}"}}'.encode()
+    monkeypatch.setattr(simulator, "reply", lambda *_: (200, "application/json", body))
+    assert records(url).answer(asked()).outcome.value == outcome
+
+
 def test_a_token_is_sent_and_a_wrong_one_is_no_yes(url: str, simulator: Simulator) -> None:
     simulator.token = "a-token"
     assert records(url).answer(asked()).outcome is Outcome.UNKNOWN
-    good = Records(Endpoint(url + "/records", 1.0, None, {"Authorization": "Bearer a-token"}))
+    good = Records(Endpoint(url + "/records", 1.0, None, {"Authorization": "Bearer a-token"}), 31)
     assert good.answer(asked()).outcome is Outcome.NORMAL
 
 
@@ -230,7 +242,7 @@ def test_tls_is_checked_for_its_issuer_and_its_name(simulator: Simulator, certif
         ("other", certified["other.ca"], Outcome.UNAVAILABLE),
     ):
         with serving(simulator, certificate=(certified[f"{served}.pem"], certified[f"{served}.key"])) as url:
-            found = Records(Endpoint(url + "/records", 1.0, trusted)).answer(asked())
+            found = Records(Endpoint(url + "/records", 1.0, trusted), 31).answer(asked())
             assert found.outcome is outcome, (served, trusted)
     assert len(simulator.asked) == 1, "what is of a citizen leaves over a connection that is trusted, or not at all"
 
