@@ -113,8 +113,8 @@ def is_write(question: str) -> bool:
     return question in _WRITES
 
 
-def asked_of(query: Query, profile: Profile, private_keys: Mapping[str, Jwk]) -> Asked:
-    """Return the question with its seal opened.
+def asked_of(query: Query, profile: Profile, private_keys: Mapping[str, Jwk], received_s: float) -> Asked:
+    """Return the question with its seal opened; it is awaited for its time from when it was received, by our own clock.
 
     Raises:
         VerificationError: no key of ours opens it, it holds more or less than the service reads, or no short texts.
@@ -129,7 +129,8 @@ def asked_of(query: Query, profile: Profile, private_keys: Mapping[str, Jwk]) ->
         raise VerificationError("the seal holds what the service does not read, or no citizen number")
     if not all(map(_is_text, about.values())):
         raise VerificationError("the seal holds what is no text of a card")
-    return Asked(query.id, query.station, query.question, profile.id, query.choice, about)
+    ends_s = received_s + query.deadline_ms / 1000
+    return Asked(query.id, query.station, query.question, profile.id, query.choice, about, ends_s)
 
 
 def _is_text(value: object) -> bool:

@@ -18,6 +18,7 @@ from appliance.events import strict_json
 
 NAME = "records"
 _HTTP_OK = 200
+_OURS = ("station", "ends_s")  # what nobody else need know
 _WORDS = (Outcome.NORMAL, Outcome.NOT_NORMAL, Outcome.INCOMPLETE)
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Records:
 
     def answer(self, asked: Asked) -> Said:
         """Ask what the records say of a person."""
-        content = {name: value for name, value in asdict(asked).items() if name != "station"}
+        content = {name: value for name, value in asdict(asked).items() if name not in _OURS}
         try:
             reply = self._endpoint.post("", strict_json.encode(content), "application/json")
         except (NotReached, NoAnswer) as error:

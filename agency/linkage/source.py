@@ -4,6 +4,8 @@ A source never guesses. What it cannot read is ``unknown``, whoever does not ans
 have written something without hearing so, that is ``outcome_unknown``; none of these is ever "normal".
 """
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -32,6 +34,7 @@ class Asked:
         service: id of the profile.
         choice: what the person chose, or None.
         about: what the station sealed: ``citizen_id`` and what else the service reads.
+        ends_s: monotonic time after which nobody waits for the answer.
     """
 
     id: str
@@ -40,6 +43,12 @@ class Asked:
     service: str
     choice: str | None
     about: Mapping[str, Any]
+    ends_s: float = math.inf
+
+    @property
+    def is_awaited(self) -> bool:
+        """Say whether somebody still waits for the answer; nothing is begun to be written when nobody does."""
+        return time.monotonic() < self.ends_s
 
     def text(self, name: str) -> str:
         """Return a member of ``about`` where it is a text, else an empty one."""

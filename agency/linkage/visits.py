@@ -86,7 +86,7 @@ class Visits:
             except Refused:
                 return Said(Outcome.NOT_NORMAL, NAME)
             except NotReached as error:
-                _log.warning("query %s: the claim service is not there: %s", asked.id, error)
+                _log.warning("query %s: the claim service was not asked: %s", asked.id, error)
                 return Said(Outcome.UNAVAILABLE, NAME)
             except NoAnswer as error:
                 _log.error("query %s: what the claim service did is unknown: %s", asked.id, error)
@@ -112,6 +112,8 @@ class Visits:
             _log.error("query %s: no visit is opened, for it cannot be noted: %s: %s", asked.id, error.code, error)
             return Outcome.UNAVAILABLE
         try:
+            if not asked.is_awaited:  # to be noted, or to have its turn, took too long
+                raise NotReached("nobody waits for it any more")
             code = self._claims.open(replace(asked, id=visit.opened_by))
         except (Refused, NotReached):
             if visit.opened_by == asked.id:  # of one that was in doubt before, this says nothing
@@ -149,6 +151,8 @@ class Visits:
             return Outcome.NORMAL
         if held is None or held.state == DISPUTED:
             return Outcome.NOT_NORMAL
+        if not asked.is_awaited:
+            return Outcome.UNAVAILABLE
         self._claims.close(asked, held.opened_by, ending)
         self._database.commit(lambda found: end_visit(found, held.opened_by, ending, asked.id, now_text()))
         return Outcome.NORMAL

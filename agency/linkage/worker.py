@@ -71,11 +71,6 @@ class _Task:
     received_s: float
 
     @property
-    def is_awaited(self) -> bool:
-        """Say whether the station still waits, by our own clock: its own may be wrong."""
-        return time.monotonic() - self.received_s < self.query.deadline_ms / 1000
-
-    @property
     def unheard(self) -> Outcome:
         """Return what is said where somebody may have been asked and said nothing."""
         return Outcome.OUTCOME_UNKNOWN if is_write(self.query.question) else Outcome.UNKNOWN
@@ -214,7 +209,7 @@ class Worker:
         except Stale as error:  # not even noted: a replay of years ago must not fill the store
             _log.warning("station %s: %s", query.station, error)
             return _signed(query, Said(Outcome.UNAVAILABLE, "clock"), bureau)
-        asked = asked_of(query, profile, bureau.private_keys)
+        asked = asked_of(query, profile, bureau.private_keys, task.received_s)
         if held is None:
             if not self._takes_today(query.station):
                 return _signed(query, Said(Outcome.UNAVAILABLE, "limit"), bureau)
@@ -246,7 +241,7 @@ class Worker:
 
     def _ask(self, task: _Task, asked: Asked) -> Said:
         query = task.query
-        if not task.is_awaited:
+        if not asked.is_awaited:
             _log.warning("station %s: query %s has waited too long; nobody is asked", query.station, query.id)
             return Said(Outcome.UNAVAILABLE, _NAME)
         try:

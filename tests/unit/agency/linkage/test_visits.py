@@ -1,6 +1,7 @@
 """Health visits: opened once, closed or disputed by the citizen, never closed without an opening (T-70, T-71)."""
 
 import json
+import math
 import sqlite3
 import threading
 import time
@@ -60,9 +61,19 @@ class Clinic:
         self.visits = Visits(self.office.database, self.claims, b"k" * 32, lambda: self.office.station.recipients)
         self.keys = home.opening_keys()
 
-    def ask(self, question: str, choice: str, citizen: str = CITIZEN, station: str = "bkk-001", id_: str = "") -> str:
+    def ask(
+        self,
+        question: str,
+        choice: str,
+        citizen: str = CITIZEN,
+        station: str = "bkk-001",
+        id_: str = "",
+        ends_s: float = math.inf,
+    ) -> str:
         self.number += 1
-        asked = Asked(id_ or f"01J{self.number:023d}", station, question, "moph.x", choice, {"citizen_id": citizen})
+        asked = Asked(
+            id_ or f"01J{self.number:023d}", station, question, "moph.x", choice, {"citizen_id": citizen}, ends_s
+        )
         with self.office.database.write() as connection:
             kid = self.office.station.signer.kid
             begin(connection, Question(asked.id, "bkk-001", kid, question, asked.service, "h", "2026-11-23"))
@@ -70,10 +81,10 @@ class Clinic:
         assert said.source == "visits"
         return said.outcome.value
 
-    def open(self, choice: str = "dental", **where: str) -> str:
+    def open(self, choice: str = "dental", **where: Any) -> str:
         return self.ask("visit_open", choice, **where)
 
-    def close(self, choice: str = "confirm", **where: str) -> str:
+    def close(self, choice: str = "confirm", **where: Any) -> str:
         return self.ask("visit_close", choice, **where)
 
     def held(self) -> list[HealthVisit]:
@@ -227,6 +238,15 @@ def test_it_is_on_the_disk_sealed_before_the_claim_is_asked_for(
     with pytest.raises(SystemExit):
         clinic.open()
     assert clinic.states() == ["opening"]
+
+
+def test_nothing_is_begun_when_nobody_waits_for_it_any_more(clinic: Clinic) -> None:
+    """It waited for the database, or for the same person's question before it."""
+    assert clinic.open(ends_s=time.monotonic()) == "unavailable"
+    assert (clinic.claims.opened, clinic.held()) == ([], [])
+    clinic.open()
+    assert clinic.close(ends_s=time.monotonic()) == "unavailable"
+    assert (clinic.claims.ended, clinic.states()) == ([], ["open"])
 
 
 @pytest.mark.parametrize("error", [ConfigError(["no file"]), None])

@@ -170,7 +170,7 @@ def test_half_a_letter_is_no_text(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Query, "about", lambda query, key: about)
     query = desk.ask(citizen_number(70), "tdc.register", "report")
     with pytest.raises(VerificationError, match="no text of a card"):
-        asked_of(query, PROFILES[query.service["sha256"]], {query.sealed_to: desk.opening})
+        asked_of(query, PROFILES[query.service["sha256"]], {query.sealed_to: desk.opening}, 0.0)
 
 
 @pytest.mark.parametrize("choice", [None, "dental", "a", "ask"])
