@@ -38,7 +38,7 @@ from appliance.services.vocabulary import Question as Kind
 
 LARGEST_MESSAGE = MAX_QUERY_BYTES + 512
 THREADS = 8  # of one source
-_MOST_OF_A_SOURCE, _MOST_OF_A_STATION, _MOST_NOT_NOTED = 64, 4, 1000
+_MOST_OF_A_SOURCE, _MOST_OF_A_STATION, _MOST_REFUSED = 64, 4, 10_000
 _POLL_S = 0.5
 _NAME = "linkage"
 _ENDS_THE_WORKER = (StoreError, ConfigError, OSError)
@@ -107,7 +107,7 @@ class Worker:
         nobody = NotConnected()
         self._sources: dict[str, Source] = {one.value: sources.get(one.value, nobody) for one in Kind}
         self._in_hand: dict[str, tuple[str, int]] = {}  # query id -> station and source
-        self._not_noted: deque[str] = deque(maxlen=_MOST_NOT_NOTED)  # ids of queries of which we said so
+        self._refused: deque[str] = deque(maxlen=_MOST_REFUSED)  # ids of which it was said that nobody is asked
         self._changed = threading.Lock()
         self._failed: list[BaseException] = []
 
@@ -204,18 +204,31 @@ class Worker:
         if held is not None and is_write(query.question):
             _log.error("station %s: query %s was begun and not ended; its outcome is unknown", query.station, query.id)
             return self._end(task, Said(Outcome.OUTCOME_UNKNOWN, _NAME), bureau)
+        return self._new_answer(task, bureau, is_begun=held is not None)
+
+    def _new_answer(self, task: _Task, bureau: Bureau, *, is_begun: bool) -> str:
+        query = task.query
+        if not is_begun and query.id in self._refused:
+            return self._refuse(query, _NAME, bureau)
         try:
             profile = allowed(query, bureau.services, datetime.now(UTC))
-        except Stale as error:  # not even noted: a replay of years ago must not fill the store
+        except Stale as error:
             _log.warning("station %s: %s", query.station, error)
-            return _signed(query, Said(Outcome.UNAVAILABLE, "clock"), bureau)
+            return self._refuse(query, "clock", bureau)
         asked = asked_of(query, profile, bureau.private_keys, task.received_s)
-        if held is None:
-            if not self._takes_today(query.station):
-                return _signed(query, Said(Outcome.UNAVAILABLE, "limit"), bureau)
-            if not self._is_noted(task):
-                return _signed(query, Said(Outcome.UNAVAILABLE, _NAME), bureau)
+        if not is_begun and not self._takes_today(query.station):
+            return self._refuse(query, "limit", bureau)
+        if not is_begun and not self._is_noted(task):
+            return self._refuse(query, _NAME, bureau)
         return self._end(task, self._ask(task, asked), bureau)
+
+    def _refuse(self, query: Query, source: str, bureau: Bureau) -> str:
+        """Return that nobody was asked, and see to it that nobody is when the query comes again.
+
+        It is not even noted on the disk: a replay of years ago must not fill the store.
+        """
+        self._refused.append(query.id)
+        return _signed(query, Said(Outcome.UNAVAILABLE, source), bureau)
 
     def _takes_today(self, station: str) -> bool:
         with self._changed:
@@ -225,17 +238,14 @@ class Worker:
         return is_taken
 
     def _is_noted(self, task: _Task) -> bool:
-        """Note a new query; say whether that is done. Of one of which it was said that nobody is asked, nobody is."""
+        """Note a new query; say whether that is done."""
         query = task.query
-        if query.id in self._not_noted:
-            return False
         names = (query.id, query.station, task.kid, query.question, query.service["id"])
         try:
             with self._database.write() as connection:
                 begin(connection, Question(*names, task.hash, now_text()))
         except DatabaseError as error:
             _log.error("station %s: query %s: nobody is asked: %s", query.station, query.id, error)
-            self._not_noted.append(query.id)
             return False
         return True
 

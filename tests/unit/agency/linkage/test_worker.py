@@ -146,6 +146,29 @@ def test_an_id_that_is_known_gets_its_answer_however_old_it_is(desk: Desk, monke
     assert desk.run(desk.ask(citizen_number(71), age=timedelta(seconds=110)))[-1].outcome == "unavailable"
 
 
+def test_a_query_of_a_clock_that_is_ahead_is_not_asked_when_its_time_comes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "MAX_AGE", timedelta(seconds=1))
+    query = desk.ask(citizen_number(70), "moph.visit_open", "dental", age=timedelta(seconds=-1.5))
+    later = Message(topic(AGENCY, "bkk-001", "query"), query.sign(desk.office.station.signer).encode(), False)
+    begun_s = time.monotonic()
+
+    def again(seconds: float) -> Message | None:
+        if desk.client.messages:
+            return desk.client.messages.popleft()
+        if desk.client.published and time.monotonic() - begun_s > 1.5:
+            desk.client.next_message = type(desk.client).next_message.__get__(desk.client)  # type: ignore[method-assign]
+            desk.client.awaited = 2
+            return later
+        time.sleep(0.01)
+        return None
+
+    desk.client.next_message = again  # type: ignore[method-assign]
+    assert [one.outcome for one in desk.run(query)] == ["unavailable"] * 2
+    assert desk.rows() == []
+
+
 @pytest.mark.parametrize(
     ("service", "choice", "outcome"),
     [("moph.visit_open", "dental", "outcome_unknown"), ("rd.tax_payment", "file", "unavailable")],
