@@ -106,12 +106,12 @@ def _add_stations(commands: Commands, common: argparse.ArgumentParser) -> None:
     approve.add_argument("--grant", metavar="FILE", type=Path, help="where the grant goes; else standard output")
     approve.add_argument("--fingerprint", metavar="TEXT", help="only if it is this: --fingerprint=TEXT")
     _add(group, common, "list", stations.list_)
-    _add(group, common, "show", stations.show).add_argument("station", metavar="ID")
+    _add(group, common, "show", stations.show).add_argument("station", metavar="ID", help="of the station")
     for decide in (_add(group, common, "excuse", stations.excuse), _add(group, common, "clear", stations.clear)):
-        decide.add_argument("station", metavar="ID", help="as 'card-agency station list' has it")
+        decide.add_argument("station", metavar="ID", help="of the station")
         decide.add_argument("--purpose", metavar="TEXT", default="", help="why; it stands in 'card-agency access'")
     revoke = _add(group, common, "revoke", stations.revoke)
-    revoke.add_argument("station", metavar="ID")
+    revoke.add_argument("station", metavar="ID", help="of the station")
     revoke.description = (
         "Revoke a station's keys: what it sends from now on is quarantined with the code 'revoked'. The broker still "
         "lets its certificate connect until that expires; certificate revocation lists come with a later version."
@@ -184,12 +184,12 @@ def _add_linkage(commands: Commands, common: argparse.ArgumentParser) -> None:
 def _add_receipts(commands: Commands, common: argparse.ArgumentParser) -> None:
     group = _group(commands, common, "receipt", "Is a visit recorded? By what the panel showed, for whoever was there.")
     check = _add(group, common, "check", receipts.check)
-    check.add_argument("station", metavar="STATION")
+    check.add_argument("station", metavar="STATION", help="its id")
     check.add_argument("number", metavar="NUMBER", help="on the screen, such as 1042")
     check.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
     check.add_argument("--time", metavar="HH:MM", required=True, help="on the screen")
     serving = _add(group, common, "serve", receipts.serve)
-    serving.add_argument("--port", metavar="N", type=whole(1, MAX_PORT), required=True)
+    serving.add_argument("--port", metavar="N", type=whole(1, MAX_PORT), required=True, help="on this machine")
     proxy_help = "believe the last address in X-Forwarded-For"
     serving.add_argument("--behind-proxy", action="store_true", help=proxy_help)
 
@@ -220,7 +220,7 @@ def _add_reports(commands: Commands, common: argparse.ArgumentParser) -> None:
     attendance = _add(commands, common, "attendance", reports.attendance)
     attendance.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
     attendance.add_argument("--set", metavar="NAME", help="this set only")
-    attendance.add_argument("--format", choices=("csv", "json"), default="csv")
+    attendance.add_argument("--format", choices=("csv", "json"), default="csv", help="of the lines (csv)")
     anomalies = _add(commands, common, "anomalies", reports.anomalies)
     anomalies.add_argument("--date", metavar="D", required=True, help="Thai calendar day, YYYY-MM-DD")
     back_help = "compare with so many days before (7)"
@@ -243,10 +243,11 @@ def _add_reports(commands: Commands, common: argparse.ArgumentParser) -> None:
     audit.add_argument("--against", metavar="FILE", type=Path, help=against_help)
     group = _group(commands, common, "events", "The events that are held.")
     list_ = _add(group, common, "list", reports.list_events)
-    list_.add_argument("--station", metavar="ID")
+    list_.add_argument("--station", metavar="ID", help="only of this station")
     list_.add_argument("--date", metavar="D", help="Thai calendar day, YYYY-MM-DD")
     list_.add_argument("--limit", metavar="N", type=whole(1, MAX_SEQUENCE), default=50, help="the newest so many (50)")
     show = _add(group, common, "show", reports.show_event)
-    show.add_argument("chain", metavar="CHAIN")
-    show.add_argument("sequence", metavar="SEQ", type=whole(1, MAX_SEQUENCE))
-    _add(group, common, "export", reports.export).add_argument("--station", metavar="ID")
+    show.add_argument("chain", metavar="CHAIN", help="its ULID")
+    show.add_argument("sequence", metavar="SEQ", type=whole(1, MAX_SEQUENCE), help="number of the event in it")
+    export = _add(group, common, "export", reports.export)
+    export.add_argument("--station", metavar="ID", help="only of this station")

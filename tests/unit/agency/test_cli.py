@@ -1,14 +1,17 @@
 """The command line: one line for every mistake, the contract's exit codes, and no traceback unasked."""
 
+import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agency.broker.configuration import Broker
 from agency.cli import main
+from agency.command_line import parser
 from agency.home import Home
 from agency.store.database import Database, DatabaseError
 from appliance import __version__
@@ -36,6 +39,10 @@ EVERY_COMMAND = [
     ["denylist", "push"],
     ["service", "list"],
     ["service", "push"],
+    ["linkage", "check"],
+    ["linkage", "run"],
+    ["linkage", "simulate"],
+    ["visits"],
     ["keys", "list"],
     ["keys", "rotate"],
     ["keys", "retire"],
@@ -54,6 +61,20 @@ def test_every_command_explains_itself(command: list[str], capsys: pytest.Captur
         main([*command, "--help"])
     assert ended.value.code == 0
     assert "usage: card-agency" in capsys.readouterr().out
+
+
+def silent_options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield every argument of every command that says nothing of itself."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from silent_options(command)
+        elif not action.help:
+            yield f"{parser.prog} {action.dest}"
+
+
+def test_every_argument_explains_itself() -> None:
+    assert list(silent_options(parser())) == []
 
 
 @pytest.mark.parametrize(
