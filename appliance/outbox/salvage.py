@@ -6,7 +6,7 @@ commit closed, so that an event which was signed and never stored does not come 
 by its looks: an event counts if our own key signed it, a receipt if the agency's did.
 """
 
-import mmap
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -25,6 +25,8 @@ from appliance.events.sign import EVENT_TYPE, RECEIPT_TYPE, KeySet, MessageType,
 from appliance.outbox.database import PAGE_BYTES
 
 _JWS = re.compile(rb"eyJhbGciOi[A-Za-z0-9_-]{20,2000}\.[A-Za-z0-9_-]{20,1000000}\.[A-Za-z0-9_-]{86}")
+_LONGEST_BYTES = 1 << 20  # more than that can be
+_STEP_BYTES = 1 << 20
 _LOG_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
 
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
@@ -126,22 +128,31 @@ def _keys_in_force(wreck: Wreck, enrolled: AgencyKeys, station: str) -> KeySet:
 
 
 def _carved(path: Path) -> Iterator[str]:
-    with (
-        suppress(OSError, ValueError),
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        spans = [match.span() for match in _JWS.finditer(content)]
-        for start, end in reversed(spans):  # the newest lies last, and proves those before it
-            yield content[start:end].decode("ascii")
+    """Yield what looks like a signed text in a file of any size; the newest lies last, and proves those before it."""
+    with suppress(OSError):
+        for start in reversed(range(0, path.stat().st_size, _STEP_BYTES)):
+            content = b"".join(_pages(path, start, start + _STEP_BYTES + _LONGEST_BYTES))
+            found = [match for match in _JWS.finditer(content) if match.start() < _STEP_BYTES]
+            for match in reversed(found):
+                yield match.group().decode("ascii")
 
 
 def _carved_log(path: Path) -> Iterator[str]:
     with suppress(OSError):
-        content = path.read_bytes()
+        content = b"".join(_pages(path, 0, path.stat().st_size))
         for page in _committed(content):
             for match in _JWS.finditer(page):
                 yield match.group().decode("ascii")
+
+
+def _pages(path: Path, start: int, end: int) -> Iterator[bytes]:
+    """Yield the pages of a file, and zeros for those that the disk does not give back. Never by a map of it: SIGBUS."""
+    with path.open("rb", buffering=0) as file:
+        for place in range(start, min(end, path.stat().st_size), PAGE_BYTES):
+            try:
+                yield os.pread(file.fileno(), PAGE_BYTES, place)
+            except OSError:
+                yield bytes(PAGE_BYTES)
 
 
 def _committed(log: bytes) -> Iterator[bytes]:

@@ -1,5 +1,7 @@
 """What is found in the bytes of a damaged file and of its log, what is believed of it, and what is named as lost."""
 
+import errno
+import os
 import secrets
 import shutil
 import sqlite3
@@ -204,7 +206,13 @@ def test_a_receipt_by_a_key_of_a_later_document_counts(find: Find) -> None:
     find.path.unlink()
     with closing(sqlite3.connect(find.path)) as other, other:
         other.execute("CREATE TABLE document (kind, version, jws)")
-        rows = [("keys", 1, None), ("roster", 9, "a.b.c"), ("keys", 1, desk.message), ("keys", 2, "a.b.c")]
+        rows = [
+            ("keys", 1, None),
+            ("keys", 1, b"keys"),
+            ("roster", 9, "a.b.c"),
+            ("keys", 1, desk.message),
+            ("keys", 2, "a.b.c"),
+        ]
         other.executemany("INSERT INTO document VALUES (?, ?, ?)", rows)
     with find.path.open("ab") as file:
         file.write(garbage)
@@ -235,6 +243,52 @@ def test_a_file_or_a_log_of_no_use_hides_nothing(find: Find, log: bytes) -> None
     assert len(find.salvage().events) == 2
     find.path.write_bytes(b"")
     assert find.salvage().newest == {}
+
+
+def refuse(patch: pytest.MonkeyPatch, page: int) -> None:
+    """Let the disk give back all but one page, from 0."""
+    read = os.pread
+
+    def fail(handle: int, size: int, place: int) -> bytes:
+        if place <= page * PAGE_BYTES < place + size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(handle, size, place)
+
+    patch.setattr(os, "pread", fail)
+
+
+def test_a_page_that_the_disk_does_not_give_back_costs_what_lies_on_it(
+    find: Find, log: "Log", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [jws.encode().ljust(PAGE_BYTES, b"\0") for jws in find.events(5)]
+    find.path.write_bytes(b"".join(events))
+    refuse(monkeypatch, 2)
+    assert find.salvage().lost() == [[3, 3]]
+    monkeypatch.undo()
+    refuse(monkeypatch, len(log.bytes) // PAGE_BYTES)
+    assert log.found(log.bytes)[:2] == [1, 2]
+
+
+def test_in_a_large_file_every_text_is_found_once_wherever_it_lies(find: Find) -> None:
+    content = bytearray(3 << 20)
+    places = [0, (1 << 20) - 100, (1 << 20) + 5000, (2 << 20) - 1, (3 << 20) - 1000]
+    for place, jws in zip(places, find.events(5), strict=True):
+        content[place : place + len(jws)] = jws.encode()
+    find.path.write_bytes(content)
+    assert sorted(sequence for _, sequence in find.salvage().events) == [1, 2, 3, 4, 5]
+
+
+def test_a_text_that_is_none_hides_no_other_row_of_its_table(tmp_path: Path) -> None:
+    station = Kept(tmp_path, events=2)
+    station.outbox.take_document("roster", 7, "a roster")
+    station.change("INSERT INTO document VALUES ('denylist', 1, CAST(x'ff' AS TEXT))")
+    station.outbox.close()
+    wreck = salvage(station.path, KeySet([]), AgencyKeys.enrolled([]), "bkk-001")
+    assert {row[0]: row[1] for row in wreck.rows["document"]} == {"roster": 7, "denylist": 1}
+
+
+def test_of_a_file_that_is_gone_nothing_is_known(find: Find) -> None:
+    assert (find.salvage().newest, find.salvage().chain) == ({}, None)
 
 
 class Log:
@@ -291,3 +345,19 @@ def test_frames_of_an_earlier_round_of_the_log_count_no_more(log: Log) -> None:
     left = bytearray(log.bytes)
     left[23] ^= 1
     assert log.found(bytes(left)) == []
+
+
+def test_the_page_that_the_commit_itself_closed_counts_and_none_after_it(find: Find) -> None:
+    log, salts = bytearray(32), b"12345678"
+    log[16:24] = salts
+    ends = []
+    for number, jws in enumerate(find.events(5), 1):
+        commit = b"\0\0\0\1" if number in (3, 4) else bytes(4)
+        log += bytes(4) + commit + salts + bytes(8) + jws.encode().ljust(PAGE_BYTES, b"\0")
+        ends.append(len(log))
+    find.path.write_bytes(b"garbage")
+    found = []
+    for end in ends:
+        find.path.with_name("station.db-wal").write_bytes(log[:end])
+        found.append(sorted(sequence for _, sequence in find.salvage().events))
+    assert found == [[], [], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4]]
