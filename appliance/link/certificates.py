@@ -4,6 +4,8 @@
 is imported inside the functions.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -43,27 +45,44 @@ def check(certificate_pem: str, ca_pem: str, key_pem: bytes, common_name: str) -
         VerificationError: it does not hold.
         SigningError: our own key cannot be read.
     """
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.x509 import NameOID
 
-    certificate, ca = _load_certificate(certificate_pem), _load_certificate(ca_pem)
-    if certificate.public_key() != _load_key(key_pem).public_key():
+    key = _load_key(key_pem)
+    with _readable():
+        certificate, ca = _load_certificate(certificate_pem), _load_certificate(ca_pem)
+        is_for_our_key = certificate.public_key() == key.public_key()
+        names = [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        is_of_a_ca = _is_ca(ca)
+    if not is_for_our_key:
         raise VerificationError("the certificate is for another key: was the request made on this station?")
-    names = [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [common_name]:
         raise VerificationError("the certificate is for another station")
-    if not _is_ca(ca):
+    if not is_of_a_ca:
         raise VerificationError("the grant's CA certificate is not one of a CA")
     try:
         certificate.verify_directly_issued_by(ca)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         raise VerificationError("the certificate was not issued by the CA of the grant") from None
 
 
 def validity(certificate_pem: str) -> tuple[datetime, datetime]:
     """Return from when and until when a certificate counts, with time zone. Raises VerificationError."""
-    certificate = _load_certificate(certificate_pem)
-    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    with _readable():
+        certificate = _load_certificate(certificate_pem)
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Refuse what is no whole certificate: the library reads each part of it when it is asked for, not before."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.x509 import DuplicateExtension, UnsupportedGeneralNameType
+
+    try:
+        yield
+    except (ValueError, UnsupportedAlgorithm, DuplicateExtension, UnsupportedGeneralNameType):
+        raise VerificationError("the grant holds a certificate that cannot be read") from None
 
 
 def _is_ca(certificate: "Certificate") -> bool:
@@ -71,17 +90,14 @@ def _is_ca(certificate: "Certificate") -> bool:
 
     try:
         return certificate.extensions.get_extension_for_class(BasicConstraints).value.ca
-    except (ExtensionNotFound, ValueError):
+    except ExtensionNotFound:
         return False
 
 
 def _load_certificate(pem: str) -> "Certificate":
     from cryptography.x509 import load_pem_x509_certificate
 
-    try:
-        return load_pem_x509_certificate(pem.encode())
-    except ValueError:
-        raise VerificationError("the grant holds a certificate that cannot be read") from None
+    return load_pem_x509_certificate(pem.encode())
 
 
 def _load_key(pem: bytes) -> "EllipticCurvePrivateKey":
