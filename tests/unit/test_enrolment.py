@@ -23,6 +23,7 @@ from appliance.link.durable_file import create_once, write
 from appliance.outbox.store import DATABASE_NAME, Outbox
 from appliance.outbox.verify import verify
 from appliance.run import enrol
+from tests.unit.power_cut import PowerCut, power_cut  # noqa: F401 - the fixture
 from tests.unit.small_agency import NOW, Agency, pem
 
 SETTINGS = config.parse('[station]\nid = "bkk-001"\nagency = "obec"\n[link]\nhost = "broker.example"\n', "station.toml")
@@ -95,6 +96,23 @@ def test_a_grant_is_taken_up(request_made: dict[str, Any], tmp_path: Path, agenc
     assert json.loads((tmp_path / "agency.jwks").read_text()) == grant["keys"]
 
 
+@pytest.mark.parametrize("port", [1, 65535])
+def test_any_port_will_do(request_made: dict[str, Any], tmp_path: Path, agency: Agency, port: int) -> None:
+    grant = agency.grant(request_made) | {"broker": {"host": "broker.example", "port": port}}
+    assert enrolment.take_grant(SETTINGS, tmp_path, grant).port == port
+
+
+def test_a_grant_that_was_taken_up_outlasts_a_power_cut(
+    power_cut: PowerCut,  # noqa: F811
+    request_made: dict[str, Any],
+    tmp_path: Path,
+    agency: Agency,
+) -> None:
+    enrolment.take_grant(SETTINGS, tmp_path, agency.grant(request_made))
+    for name in ("tls/ca.pem", "tls/station.pem", "agency.jwks", "keys/event.jwk", "tls/station.key"):
+        assert power_cut.leaves(tmp_path / name) == (tmp_path / name).read_bytes()
+
+
 def test_a_grant_is_taken_up_again(request_made: dict[str, Any], tmp_path: Path, agency: Agency) -> None:
     grant = agency.grant(request_made)
     assert enrolment.take_grant(SETTINGS, tmp_path, grant) == enrolment.take_grant(SETTINGS, tmp_path, grant)
@@ -128,6 +146,15 @@ def _private_member(agency: Agency, grant: dict[str, Any]) -> None:
     grant["keys"]["keys"][0]["d"] = "AAAA"
 
 
+def _signing_instead_of_sealing(agency: Agency, grant: dict[str, Any]) -> None:
+    next(key for key in grant["keys"]["keys"] if key["purpose"] == "duty")["use"] = "sig"
+
+
+def _no_key_at_all(agency: Agency, grant: dict[str, Any]) -> None:
+    grant["keys"]["keys"][0]["x"] = "?"
+    grant["documents"] = []
+
+
 def _document_by_receipt_key(agency: Agency, grant: dict[str, Any]) -> None:
     document = Document("roster", 1, NOW, NOW, ("*",), {})
     grant["documents"] = [document.sign(agency.signers["receipt"])]
@@ -144,7 +171,13 @@ REFUSED: list[tuple[Callable[[Agency, dict[str, Any]], None], str]] = [
     (_set("documents", ["a.b.c"]), "not a compact JWS"),
     (_set("broker", {}), "no host and port"),
     (_set("broker", {"host": "a", "port": 0}), "no host and port"),
+    (_set("broker", {"host": "a", "port": 65536}), "no host and port"),
+    (_set("broker", {"host": "a", "port": "8883"}), "no host and port"),
+    (_set("broker", {"host": 7, "port": 8883}), "no host and port"),
     (_set("keys", {"keys": 3}), "not a JWK set"),
+    (_set("keys", {"keys": ["a key"]}), "not a JWK set"),
+    (_signing_instead_of_sealing, "no duty key"),
+    (_no_key_at_all, "not a usable key"),
     (lambda agency, grant: grant.update(ca=pem(Agency().ca)), "not issued by the CA"),
     (lambda agency, grant: grant.update(ca=grant["certificate"]), "not one of a CA"),
     (_without("receipt"), "no receipt key"),
