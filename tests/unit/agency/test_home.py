@@ -1,13 +1,16 @@
 """The agency's files: whole or not there at all, for the right eyes, and on the disk before anybody relies on them."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from agency.desk.keys import activate, retire, rotate
-from agency.home import Home, write_private, write_public, write_secret
+from agency.home import Home, jwks_text, read_jwks, write_private, write_public, write_secret
 from agency.store.database import Database
+from appliance.errors import ConfigError
+from appliance.events.sign import Signer, thumbprint
 from tests.unit.agency.fleet import Desk
 from tests.unit.power_cut import PowerCut, power_cut  # noqa: F401 - the fixture
 
@@ -68,6 +71,58 @@ def test_a_draft_that_a_power_cut_left_is_in_nobody_s_way(tmp_path: Path) -> Non
     (tmp_path / "secret.new").write_bytes(b"half")
     write_secret(tmp_path / "secret", b"whole")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+
+
+PUBLIC = Signer.generate().public("document")
+PRIVATE = Signer.generate().private()
+NO_KEYS = ["", "[]", "{}", '{"keys": 7}', '{"keys": ["a"]}', '{"keys": [{}]}', '{"keys": [{"kid": "a", "kty": 7}]}']
+
+
+@pytest.mark.parametrize(
+    "content", [*NO_KEYS, jwks_text([PUBLIC | {"kid": "another"}]), jwks_text([PUBLIC | {"x": 7}])]
+)
+def test_a_set_of_keys_that_is_none_of_ours_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "agency.jwks").write_text(content)
+    with pytest.raises(ConfigError, match=r"agency\.jwks .*put the right file back"):
+        read_jwks(tmp_path / "agency.jwks")
+
+
+@pytest.mark.parametrize("lacking", ["kid", "d", "x", "kty", "crv"])
+def test_a_private_key_that_is_not_whole_is_named(tmp_path: Path, lacking: str) -> None:
+    home = Home(tmp_path)
+    home.keys.mkdir()
+    whole = {**PRIVATE, "kid": thumbprint({name: part for name, part in PRIVATE.items() if name not in ("kid", "d")})}
+    (home.keys / "duty.jwk").write_text(json.dumps(whole))
+    assert home.key("duty") == whole
+    assert home.opening_keys() == {whole["kid"]: whole}
+    (home.keys / "duty.jwk").write_text(json.dumps({name: part for name, part in whole.items() if name != lacking}))
+    with pytest.raises(ConfigError, match=r"duty\.jwk holds no private key"):
+        home.key("duty")
+
+
+def test_files_that_are_away_are_named(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.keys.mkdir()
+    for look in (home.require, home.public_keys, home.opening_keys, lambda: home.key("duty")):
+        with pytest.raises(ConfigError):
+            look()
+    home.database.touch()
+    home.require()
+
+
+def test_a_home_is_the_one_that_was_chosen_or_that_of_the_environment(tmp_path: Path) -> None:
+    environment = {"CARD_AGENCY_HOME": "/srv/agency"}
+    assert Home.find("/chosen", environment).path == Path("/chosen")
+    assert Home.find(None, environment).path == Path("/srv/agency")
+    assert Home.find(None, {}).path == Path("/var/lib/card-agency")
+    assert Home.find("below", {}).path == Path.cwd() / "below"
+
+
+@pytest.mark.parametrize("part", ["keys", "tls", "public", "broker", "agency.sqlite3"])
+def test_where_any_part_of_an_agency_lies_there_is_one(tmp_path: Path, part: str) -> None:
+    assert not Home(tmp_path).is_taken()
+    (tmp_path / part).mkdir()
+    assert Home(tmp_path).is_taken()
 
 
 def test_a_new_agency_outlasts_a_power_cut(
