@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.errors import NotEnrolled, OutboxDamaged, OutboxFull, OutboxUnavailable, StoreError
+from appliance.outbox.reserve import refusal
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 4096
@@ -165,9 +166,12 @@ def _make_durable(database: sqlite3.Connection, max_bytes: int) -> None:
 def _settle(database: sqlite3.Connection, create: bool, path: Path, is_read_only: bool) -> None:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version == 0 and create:
-        path.chmod(0o660)
-        database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        sync_folder(path.parent)
+        try:
+            path.chmod(0o660)
+            database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            sync_folder(path.parent)
+        except OSError as error:
+            raise refusal(error, "the state database cannot be made") from None
     elif version != SCHEMA_VERSION:
         raise StoreError(f"{path} holds tables of version {version}; this software knows version {SCHEMA_VERSION}")
     _add(database, is_read_only)

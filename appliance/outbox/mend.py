@@ -74,10 +74,10 @@ def set_aside(state: Path, now: datetime) -> Path:
         (state / DATABASE_NAME).rename(folder / DATABASE_NAME)  # first: without its log it would look sound, and older
         database.sync_folder(folder)
         _move_log(state, folder)
+        database.sync_folder(folder.parent)
+        database.sync_folder(state)
     except OSError as error:
         raise refusal(error, "the damaged database cannot be set aside") from None
-    database.sync_folder(folder.parent)
-    database.sync_folder(state)
     return folder
 
 
@@ -123,9 +123,9 @@ def begin_anew(state: Path, keys: Keys, now: datetime, build: Build) -> None:
     try:
         new.rename(state / DATABASE_NAME)
         suspect(state).unlink(missing_ok=True)
+        database.sync_folder(state)
     except OSError as error:
         raise refusal(error, "the new database cannot take its place") from None
-    database.sync_folder(state)
     _log.error("chain %s is broken: %d events saved, lost %s", wreck.chain, len(wreck.events), wreck.lost())
 
 

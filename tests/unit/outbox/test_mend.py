@@ -93,6 +93,45 @@ def test_a_disk_that_does_not_let_it_go_says_what_is_the_matter(
     assert not mend.is_between(state)
 
 
+@pytest.mark.parametrize("call", range(1, 4))
+def test_names_that_the_disk_does_not_keep_are_no_success(
+    state: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    fail_at(monkeypatch, call)
+    with pytest.raises(OutboxUnavailable, match="cannot be set aside: Input/output error"):
+        mend.set_aside(state, NOW)
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_new_database_whose_name_the_disk_does_not_keep_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    station = Breakable(tmp_path, events=3)
+    station.stop()
+    station.smash(2)
+    mend.set_aside(tmp_path, NOW)
+    with monkeypatch.context() as failing:
+        fail_at(failing, call)
+        with pytest.raises(OutboxUnavailable, match="Input/output error"):
+            station.start()
+    station.start()
+    assert station.is_sound()
+    assert len(station.broken()) == 1
+
+
+def fail_at(patch: pytest.MonkeyPatch, call: int) -> None:
+    """Let one ``fsync`` fail, by its number."""
+    force, left = os.fsync, [call]
+
+    def fail(handle: int) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        force(handle)
+
+    patch.setattr(os, "fsync", fail)
+
+
 def test_twenty_are_kept_and_no_more(state: Path) -> None:
     for number in range(20):
         mend.set_aside(state, NOW)
