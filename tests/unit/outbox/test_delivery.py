@@ -9,6 +9,7 @@ from appliance.errors import NotEnrolled, OutboxUnavailable, VerificationError
 from appliance.events.receipt import Receipt
 from appliance.outbox.delivery import Delivery, Standing
 from tests.unit.outbox.test_store import Station
+from tests.unit.power_cut import open_handles
 
 
 class Queue:
@@ -199,6 +200,20 @@ def test_what_the_agency_says_of_the_time_counts_and_else_when_the_receipt_came(
     at = {name: int(datetime.fromisoformat(f"2026-11-{name}T01:00:00+00:00").timestamp()) for name in ("23", "24")}
     assert kept[:2] == [(1, at["23"]), (2, at["24"])]
     assert kept[2][1] >= at["24"]
+
+
+def test_of_an_earlier_chain_too_the_agency_s_time_counts(queue: Queue) -> None:
+    change(queue, "INSERT INTO damage VALUES ('folder', '2026-11-23', 'earlier')")
+    receipt = queue.receipt(3, chain="earlier", committed_at="2026-11-23T08:00:00+07:00")
+    assert queue.delivery.take_receipt(receipt, "jws", "2026-11-24T08:00:00+07:00")
+    (committed_s,) = queue.station.outbox._db.execute("SELECT committed_s FROM former").fetchone()
+    assert committed_s == int(datetime.fromisoformat("2026-11-23T01:00:00+00:00").timestamp())
+
+
+def test_a_queue_that_was_closed_holds_no_file(queue: Queue) -> None:
+    before = open_handles()
+    Delivery.open(queue.station.path).close()
+    assert open_handles() == before
 
 
 def test_without_a_chain_no_receipt_is_taken(tmp_path: Path) -> None:
