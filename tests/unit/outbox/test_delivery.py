@@ -9,7 +9,6 @@ from appliance.errors import NotEnrolled, OutboxUnavailable, VerificationError
 from appliance.events.receipt import Receipt
 from appliance.outbox.delivery import Delivery, Standing
 from tests.unit.outbox.test_store import Station
-from tests.unit.power_cut import open_handles
 
 
 class Queue:
@@ -208,12 +207,6 @@ def test_of_an_earlier_chain_too_the_agency_s_time_counts(queue: Queue) -> None:
     assert queue.delivery.take_receipt(receipt, "jws", "2026-11-24T08:00:00+07:00")
     (committed_s,) = queue.station.outbox._db.execute("SELECT committed_s FROM former").fetchone()
     assert committed_s == int(datetime.fromisoformat("2026-11-23T01:00:00+00:00").timestamp())
-
-
-def test_a_queue_that_was_closed_holds_no_file(queue: Queue) -> None:
-    before = open_handles()
-    Delivery.open(queue.station.path).close()
-    assert open_handles() == before
 
 
 def test_without_a_chain_no_receipt_is_taken(tmp_path: Path) -> None:
