@@ -94,6 +94,17 @@ def test_what_no_receipt_covers_stays_for_ever(station: Kept) -> None:
     assert [row.sequence for row in station.outbox.rows() if not row.is_erased] == [3, 4, 5]
 
 
+def test_what_an_agency_that_went_back_confirms_once_more_stays_as_long_as_if_it_were_new(station: Kept) -> None:
+    station.receive(2)
+    station.receive(4)
+    station.receive(1, epoch=2, at=COMMITTED + 2 * WEEK)
+    station.receive(5, epoch=2, at=COMMITTED + 3 * WEEK)
+    station.sweep(3 * WEEK)
+    assert station.erased() == [1]
+    station.sweep(4 * WEEK)
+    assert station.erased() == [1, 2, 3, 4, 5]
+
+
 def test_an_erased_event_is_in_no_file(station: Kept) -> None:
     row = station.outbox.row(2)
     assert row is not None
