@@ -209,6 +209,15 @@ def test_of_an_earlier_chain_too_the_agency_s_time_counts(queue: Queue) -> None:
     assert committed_s == int(datetime.fromisoformat("2026-11-23T01:00:00+00:00").timestamp())
 
 
+def test_of_earlier_chains_the_newest_epoch_of_any_says_which_agency_is_in_being(queue: Queue) -> None:
+    change(queue, "INSERT INTO damage VALUES ('folder', '2026-11-23', NULL)")
+    assert queue.take(queue.receipt(3, chain="a", epoch=1))
+    assert queue.take(queue.receipt(3, chain="b", epoch=3))
+    assert not queue.take(queue.receipt(3, chain="c", epoch=2))
+    assert queue.take(queue.receipt(3, chain="c", epoch=3))
+    assert queue.delivery.standing().epoch == 0, "and it moves nothing of ours"
+
+
 def test_without_a_chain_no_receipt_is_taken(tmp_path: Path) -> None:
     queue = Queue(tmp_path)
     receipt = queue.receipt(3)
