@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def run(home: Home, arguments: argparse.Namespace) -> int:
         client = BrokerClient(where, query_topics(agency), largest=LARGEST_MESSAGE)
         sources = _sources(home, database, linkage)
         bureau = _bureau_of(home, database, linkage)
+        bureau()  # what cannot be used is said before anybody asks
         worker = Worker(database, client, agency, bureau, sources, _meter(database, linkage))
         client.start()
         try:
@@ -186,12 +188,19 @@ def _bureau_now(home: Home, connection: "Connection", linkage: "Linkage") -> "Bu
 def check(home: Home, arguments: argparse.Namespace) -> int:
     """Check linkage.toml and the keys, and say who is asked what."""
     from agency.linkage import configuration
+    from agency.store.database import Database
+    from appliance.settings_file import suggestion
 
     linkage = configuration.load(home.linkage)
     _load_keys(home)
     if _has_subject_key(home):  # else the first visit makes it, and no check
         _subject_key(home)
     _say_if_missing(home)
+    with Database.open(home.database) as database:
+        given = {profile.id for profile, _ in _bureau_of(home, database, linkage)().services.given}
+    for station, service in ((station, one) for station, ids in linkage.services.items() for one in ids):
+        if service not in given:
+            say(f"[services] {station}: no service {service} is known{suggestion(service, given)}")
     asked = {
         "registry_status": linkage.card_status,
         "entitlement": linkage.records,
@@ -233,7 +242,11 @@ def simulate(home: Home, arguments: argparse.Namespace) -> int:
     start_log(arguments.verbose)
     stop = stop_on_signal()
     people = {**dict.fromkeys(arguments.normal, "normal"), **dict.fromkeys(arguments.not_normal, "not_normal")}
-    with serving(Simulator(people, arguments.fault), arguments.port) as url:
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(serving(Simulator(people, arguments.fault), arguments.port))
+        except OSError as error:
+            raise WrongUse(f"port {arguments.port}: {error.strerror}; --port names another one") from None
         say(f"card status: {url}/CheckCardService.asmx")
         say(f"records:     {url}/records")
         say(f"claims:      {url}/claims")

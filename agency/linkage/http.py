@@ -123,17 +123,16 @@ class Endpoint:
         """Return a connection that can be trusted. Raises OSError."""
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         context = self._context() if parts.scheme == "https" else None
-        bare = _first(host, port, ends_s)
+        sock = _first(host, port, ends_s)
         try:
-            if context is None:
-                return bare
-            sock = context.wrap_socket(bare, server_hostname=host, do_handshake_on_connect=False)
-            sock.settimeout(_left_s(ends_s))
-            sock.do_handshake()
-            return sock
+            if context is not None:
+                sock = layer = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+                layer.settimeout(_left_s(ends_s))
+                layer.do_handshake()
         except _FAILURES:
-            bare.close()
+            sock.close()
             raise
+        return sock
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)

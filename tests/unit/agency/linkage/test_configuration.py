@@ -10,7 +10,7 @@ import pytest
 from agency.commands.linkage import _bureau_of as bureau_of
 from agency.linkage import configuration
 from agency.linkage.configuration import Linkage, load
-from agency.linkage.simulator import FAULTS
+from agency.linkage.simulator import FAULTS, Simulator, serving
 from agency.store.database import Database
 from appliance.errors import ConfigError
 from tests.unit.agency.fleet import Desk
@@ -173,6 +173,20 @@ def test_every_example_is_a_good_file(tmp_path: Path) -> None:
 def test_the_faults_of_the_simulator_are_listed(desk: Desk) -> None:
     ran = desk.run("linkage", "simulate", "--fault", "?")
     assert (ran.code, ran.out.splitlines()) == (0, list(FAULTS))
+
+
+def test_a_port_that_is_taken_is_named(desk: Desk) -> None:
+    with serving(Simulator({})) as url:
+        port = url.rpartition(":")[2]
+        ran = desk.run("linkage", "simulate", "--port", port)
+    assert (ran.code, f"port {port}: Address already in use; --port names another one" in ran.err) == (2, True)
+
+
+def test_a_service_that_nobody_knows_is_named(keyed: Desk) -> None:
+    keyed.home.linkage.write_text('[services]\n"*" = ["tdc.regster", "tdc.register"]\n')
+    ran = keyed.run("linkage", "check")
+    assert (ran.code, ran.err.count("no service")) == (0, 1)
+    assert '[services] *: no service tdc.regster is known; did you mean "tdc.register"?' in ran.err
 
 
 @pytest.mark.parametrize("arguments", [("--fault", "slwo"), ("--normal", "123"), ("--port", "0")])

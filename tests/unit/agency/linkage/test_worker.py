@@ -149,15 +149,14 @@ def test_an_id_that_is_known_gets_its_answer_however_old_it_is(desk: Desk, monke
 def test_a_query_of_a_clock_that_is_ahead_is_not_asked_when_its_time_comes(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "MAX_AGE", timedelta(seconds=1))
-    query = desk.ask(citizen_number(70), "moph.visit_open", "dental", age=timedelta(seconds=-1.5))
+    query = desk.ask(citizen_number(70), "moph.visit_open", "dental", age=timedelta(minutes=-3))
     later = Message(topic(AGENCY, "bkk-001", "query"), query.sign(desk.office.station.signer).encode(), False)
-    begun_s = time.monotonic()
 
     def again(seconds: float) -> Message | None:
         if desk.client.messages:
             return desk.client.messages.popleft()
-        if desk.client.published and time.monotonic() - begun_s > 1.5:
+        if desk.client.published:
+            monkeypatch.setattr(asking, "MAX_AGE", timedelta(minutes=5))
             desk.client.next_message = type(desk.client).next_message.__get__(desk.client)  # type: ignore[method-assign]
             desk.client.awaited = 2
             return later
@@ -336,11 +335,11 @@ def test_nobody_is_asked_for_a_station_that_has_ceased_to_wait(desk: Desk, monke
 
     def slow(one: Asked) -> Said:
         asked.append(one.id)
-        time.sleep(0.7)
+        time.sleep(2.2)
         return Said(Outcome.NORMAL, "records")
 
     desk.act, desk.client.awaited = slow, 2
-    queries = [desk.ask(citizen_number(seed), deadline_ms=500) for seed in (70, 71)]
+    queries = [desk.ask(citizen_number(seed), deadline_ms=2000) for seed in (70, 71)]
     assert [one.outcome for one in desk.run(*queries)] == ["normal", "unavailable"]
     assert asked == [queries[0].id]
     assert len(desk.rows()) == 2, "it is noted: nobody is asked when it comes again"
