@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parse(argv)
         home = Home.find(arguments.home, os.environ)
         if arguments.command is not setup.init and not _works_without_home(arguments):
-            home.require()
+            _require(home, arguments)
         code: int = arguments.command(home, arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -63,6 +63,15 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     except SystemExit:
         sys.stdout.flush()  # the help may meet a full disk too
         raise
+
+
+def _require(home: Home, arguments: argparse.Namespace) -> None:
+    try:
+        home.require()
+    except ConfigError as error:
+        if arguments.command is not reports.verify:
+            raise
+        raise ConfigError([f"{error}; or name the agency's public documents with --keys DIR"]) from None
 
 
 def _works_without_home(arguments: argparse.Namespace) -> bool:

@@ -50,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
         prog="card-agency",
         description="The agency's side of Card Station: takes signed events, answers with receipts, reports.",
         parents=[_common_options(None)],
+        epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong use, 7 a service of the machine is missing, 78 bad "
+        "configuration, 130 interrupted.",
     )
     whole_line.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = whole_line.add_subparsers(metavar="COMMAND", required=True)

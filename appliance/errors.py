@@ -262,7 +262,7 @@ class NotEnrolled(ConfigError):
     code = "F01"
 
     def __init__(self, what: str) -> None:
-        super().__init__([f"{what}: run 'card-station enrol'"])
+        super().__init__([f"{what}: run 'card-station enrol --request FILE' and take the file to the agency"])
 
 
 class AlreadyRunning(CardStationError):

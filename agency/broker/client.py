@@ -100,6 +100,7 @@ class BrokerClient:
         self._reasons: deque[tuple[int, ReasonCode]] = deque(maxlen=_REMEMBERED_REASONS)
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._is_missed = False
         self._client = self._make_client()
 
     def _make_client(self) -> Client:
@@ -143,7 +144,10 @@ class BrokerClient:
             DeliveryError: there is none within that time.
         """
         if not self._is_connected.wait(seconds):
-            raise DeliveryError(f"no broker at {self._login.host}:{self._login.port} within {seconds:.0f} s")
+            where = f"{self._login.host}:{self._login.port}"
+            raise DeliveryError(
+                f"no broker at {where} within {seconds:.0f} s: 'card-agency run' starts it, --broker names another"
+            )
 
     def next_message(self, seconds: float) -> Message | None:
         """Return the next message, or None if none came within ``seconds``."""
@@ -211,10 +215,13 @@ class BrokerClient:
         for name in self._topics:
             client.subscribe(name, options=SubscribeOptions(qos=1, retainAsPublished=True))
         _log.info("connected to the broker at %s:%d", self._login.host, self._login.port)
+        self._is_missed = False
         self._is_connected.set()
 
     def _on_connect_fail(self, _: Client, __: Any) -> None:
-        _log.warning("no broker at %s:%d; trying again", self._login.host, self._login.port)
+        level = logging.DEBUG if self._is_missed else logging.WARNING  # once until it is back
+        self._is_missed = True
+        _log.log(level, "no broker at %s:%d; trying again", self._login.host, self._login.port)
 
     def _on_disconnect(
         self, _: Client, __: Any, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None

@@ -20,6 +20,8 @@ def init(home: Home, arguments: argparse.Namespace) -> int:
         raise WrongUse("--host must be a DNS name or an IP address")
     if re.search(r"\s", str(home.path)):
         raise WrongUse(f"{home.path} has a space in it, which mosquitto's configuration cannot hold")
+    if home.path.exists() and not home.path.is_dir():
+        raise WrongUse(f"{home.path} is a file: name a directory with --home; it is made where there is none")
     if home.is_taken():
         raise WrongUse(
             f"{home.path} holds an agency or a part of one: choose another --home; its keys may be the only ones"

@@ -30,14 +30,19 @@ def approve(home: Home, arguments: argparse.Namespace) -> int:
     say(f"station:     {request.station}")
     say(f"fingerprint: {_grouped(request.fingerprint)}")
     if arguments.fingerprint and "".join(arguments.fingerprint.split()) != request.fingerprint:
-        raise VerificationError("the fingerprint is not the one you gave; this is another station's request")
+        raise VerificationError(
+            "the fingerprint of this request is not the one you gave: where yours is what the station shows, somebody "
+            "else made this request"
+        )
     with Database.open(home.database) as database, database.write() as connection:
-        had_another = any(key.kid != request.fingerprint for key in event_keys(connection, request.station))
+        known = {key.kid for key in event_keys(connection, request.station)}
         certificate = enrol(connection, request, _authority(home))
         granted = grant(connection, request.station, certificate, around)
         jwks = stations_jwks(connection)
     write_public(home.public / "stations.jwks", jwks_text(jwks))
-    if had_another:
+    if request.fingerprint in known:
+        say(f"{request.station} was approved with this key before; this is the same grant, with a new certificate")
+    elif known:
         say(
             f"{request.station} had another key before; the receipt for it that the broker still holds is harmless: "
             "the station ignores receipts for other chains"

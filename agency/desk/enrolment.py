@@ -48,13 +48,16 @@ def read_request(content: dict[str, Any], agency: str) -> Request:
     Raises:
         VerificationError: says which claim does not hold.
     """
+    if content.get("schema") != REQUEST_SCHEMA:
+        what = "a grant, which goes to the station" if "certificate" in content else "something else"
+        raise VerificationError(f"this is {what}: 'card-station enrol --request FILE' there makes the request")
     texts = {name: content.get(name) for name in ("schema", "agency", "station", "csr", "proof")}
     if not all(isinstance(value, str) for value in texts.values()) or not isinstance(content.get("event_key"), dict):
-        raise VerificationError("the request lacks schema, agency, station, csr, event_key or proof")
-    if texts["schema"] != REQUEST_SCHEMA:
-        raise VerificationError(f"the request is not a {REQUEST_SCHEMA}")
+        raise VerificationError(
+            "the request lacks agency, station, csr, event_key or proof: have the station make it anew"
+        )
     if texts["agency"] != agency:
-        raise VerificationError("the request is for another agency")
+        raise VerificationError(f"the request is for the agency {texts['agency']!r}, this is {agency!r}")
     station = str(texts["station"])
     if not is_station_id(station):
         raise VerificationError(_bad_name(station))

@@ -135,10 +135,13 @@ def _tls_key(settings: Settings, state: Path) -> bytes:
 
 
 def _check_shape(settings: Settings, grant: dict[str, Any]) -> None:
+    if grant.get("schema") != GRANT_SCHEMA:
+        what = "this station's own request, which goes to the agency" if "csr" in grant else "something else"
+        raise VerificationError(f"this is {what}: 'card-agency station approve' there makes the grant")
     for name, kind in _GRANT_MEMBERS.items():
         if not isinstance(grant.get(name), kind):
             raise VerificationError(f"the grant's {name!r} is missing or not a {kind.__name__}")
-    expected = {"schema": GRANT_SCHEMA, "agency": settings.station.agency, "station": settings.station.id}
+    expected = {"agency": settings.station.agency, "station": settings.station.id}
     for name, value in expected.items():
         if grant[name] != value:
             raise VerificationError(f"the grant's {name} is {grant[name]!r}; this is {value!r}")

@@ -130,7 +130,7 @@ def connect(
         StoreError: it is damaged, cannot be used now, or was made by a newer version.
     """
     if not create and not path.exists():
-        raise NotEnrolled(f"there is no state database at {path}")
+        raise NotEnrolled(f"there is no state database at {path} (STATE_DIRECTORY names another directory)")
     mode = "ro" if read_only else "rwc" if create else "rw"
     with translated():
         database = sqlite3.connect(

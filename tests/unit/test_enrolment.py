@@ -161,7 +161,8 @@ def _document_by_receipt_key(agency: Agency, grant: dict[str, Any]) -> None:
 
 
 REFUSED: list[tuple[Callable[[Agency, dict[str, Any]], None], str]] = [
-    (_set("schema", "card-station/grant/2"), "schema"),
+    (_set("schema", "card-station/grant/2"), "this is something else"),
+    (lambda agency, grant: grant.clear(), "this is something else: 'card-agency station approve' there makes"),
     (_set("agency", "nhso"), "agency"),
     (_set("station", "bkk-002"), "station"),
     (_set("certificate", 3), "'certificate' is missing"),
@@ -206,6 +207,11 @@ def test_a_wrong_grant_changes_nothing(
     with pytest.raises(VerificationError, match=reason):
         enrolment.take_grant(SETTINGS, tmp_path, grant)
     assert files(tmp_path) == before
+
+
+def test_a_request_is_no_grant_and_is_told_where_it_goes(request_made: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="own request, which goes to the agency"):
+        enrolment.take_grant(SETTINGS, tmp_path, request_made)
 
 
 def test_a_certificate_for_another_name_is_refused(

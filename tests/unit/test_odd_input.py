@@ -135,7 +135,7 @@ def test_advice_is_given_once(home: Path, capsys: pytest.CaptureFixture[str]) ->
     assert cli.main(["service", "show", "a.b"]) == 2
     assert one_line(capsys) == "card-station: U00: there is no service 'a.b'; 'card-station service list' shows all"
     assert cli.main(["status"]) == 78
-    assert one_line(capsys).endswith("station.db: run 'card-station enrol'")
+    assert "station.db (STATE_DIRECTORY names another directory): run 'card-station enrol --r" in one_line(capsys)
 
 
 def test_a_virtual_card_without_a_virtual_reader(

@@ -72,8 +72,10 @@ def other_proof(station: Station, **claims: str) -> str:
 
 
 BAD: list[tuple[str, Any]] = [
-    ("not a card-station/enrol-request/1", lambda s: s.request(schema="card-station/enrol-request/2")),
-    ("another agency", lambda s: s.request(agency="rd")),
+    ("this is something else: 'card-station enrol --r", lambda s: s.request(schema="card-station/enrol-request/2")),
+    ("this is something else: 'card-station enrol --r", lambda s: {}),
+    ("this is a grant, which goes to the station", lambda s: {"schema": "card-station/grant/1", "certificate": "x"}),
+    ("for the agency 'rd', this is 'obec'", lambda s: s.request(agency="rd")),
     ("lacks", lambda s: {name: part for name, part in s.request().items() if name != "proof"}),
     ("lacks", lambda s: s.request(station=7)),
     ("lacks", lambda s: s.request(event_key="text")),
@@ -139,6 +141,7 @@ def test_the_same_key_may_ask_again_and_another_only_after_revocation(desk: Desk
     again = approve(desk, tmp_path, first.request())
     assert again.code == 0
     assert "another key" not in again.err
+    assert "was approved with this key before" in again.err
     second = Station("bkk-001")
     assert "revoke" in approve(desk, tmp_path, second.request()).err
     assert desk.run("station", "revoke", "bkk-001").code == 0
