@@ -44,11 +44,21 @@ def run(call: Call) -> int:
 def enrol(call: Call) -> int:
     """Make the station's keys and a request, or take up a grant."""
     settings = call.settings()
+    from appliance.papers import event_signer
     from appliance.run import enrol as enrolment
 
     if call.options.request is not None:
-        return enrolment.request(settings, call.state, Path(call.options.request))
-    return enrolment.take_grant(settings, call.state, Path(call.options.grant))
+        enrolment.request(settings, call.state, Path(call.options.request))
+    else:
+        enrolment.take_grant(settings, call.state, Path(call.options.grant))
+    done = {
+        "agency": settings.station.agency,
+        "station": settings.station.id,
+        "fingerprint": event_signer(call.state).kid,
+        "enrolled": call.options.grant is not None,
+    }
+    call.show(done, ())  # the words went to the person already
+    return 0
 
 
 def status(call: Call) -> int:

@@ -27,7 +27,7 @@ from appliance.run.timekeeper import released
 MAX_GRANT_BYTES = 8 << 20
 
 
-def request(settings: Settings, state: Path, out: Path) -> int:
+def request(settings: Settings, state: Path, out: Path) -> None:
     """Make the keys where there are none, and write the request to ``out``. Raises SigningError, WrongUse."""
     _check_place(out)
     content = enrolment.make_request(settings, state)
@@ -39,10 +39,9 @@ def request(settings: Settings, state: Path, out: Path) -> int:
         f"The request is in {out}: give it to the agency, which compares the key of this station:\n"
         f"{enrolment.grouped(content['event_key']['kid'])}\n"
     )
-    return 0
 
 
-def take_grant(settings: Settings, state: Path, grant_path: Path) -> int:
+def take_grant(settings: Settings, state: Path, grant_path: Path) -> None:
     """Take up the grant in ``grant_path``. Raises VerificationError, SigningError, StoreError, WrongUse."""
     granted = enrolment.take_grant(settings, state, strict_json.decode_object(_content(grant_path)))
     _store(settings, state, granted)
@@ -52,7 +51,6 @@ def take_grant(settings: Settings, state: Path, grant_path: Path) -> int:
             f"{settings.link.host}:{settings.link.port}\n"
         )
     _say(f"{settings.station.id} is enrolled with {settings.station.agency}\n")
-    return 0
 
 
 def _store(settings: Settings, state: Path, granted: enrolment.Granted) -> None:

@@ -112,7 +112,7 @@ def enrolled(folder: Path) -> None:
     settings = config.parse(CONFIG, "station.toml")
     grant = folder.parent / "grant.json"
     grant.write_text(json.dumps(Agency().grant(enrolment.make_request(settings, folder))))
-    assert enrol.take_grant(settings, folder, grant) == 0
+    enrol.take_grant(settings, folder, grant)
 
 
 def traced(folder: Path) -> list[dict[str, Any]]:

@@ -358,3 +358,10 @@ def test_each_fault_of_the_store_has_its_own_advice(
 ) -> None:
     assert cli._say(error, is_verbose=False) == 7
     assert f"card-station: {advice}" in capsys.readouterr().err
+
+
+def test_enrolment_is_told_to_programs_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--json", "enrol", "--request", str(home / "request.json")]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    key = json.loads((home / "request.json").read_text("utf-8"))["event_key"]["kid"]
+    assert printed == {"agency": "obec", "station": "bkk-001", "fingerprint": key, "enrolled": False}

@@ -84,7 +84,7 @@ def test_a_bad_configuration_reaches_the_panel(tmp_path: Path, monkeypatch: pyte
 def test_an_enrolled_station_says_that_it_has_no_reader_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
     settings = config.parse(CONFIG, "station.toml")
     (tmp_path / "grant.json").write_text(json.dumps(Agency().grant(enrolment.make_request(settings, tmp_path))))
-    assert enrol.take_grant(settings, tmp_path, tmp_path / "grant.json") == 0
+    enrol.take_grant(settings, tmp_path, tmp_path / "grant.json")
     process = start(tmp_path, CONFIG)
     end_s = time.monotonic() + 20
     while "no_reader" not in traced(tmp_path) and time.monotonic() < end_s:

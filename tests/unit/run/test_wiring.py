@@ -90,7 +90,7 @@ def state(tmp_path: Path, agency: Agency) -> Path:
     folder.mkdir()
     grant = tmp_path / "grant.json"
     grant.write_text(json.dumps(agency.grant(enrolment.make_request(settings(), folder))))
-    assert enrol.take_grant(settings(), folder, grant) == 0
+    enrol.take_grant(settings(), folder, grant)
     return folder
 
 
