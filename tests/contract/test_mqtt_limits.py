@@ -1,6 +1,7 @@
 """What the broker says that it bears, and what a line bears: told at each connection anew, and kept to."""
 
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from agency.broker.topics import topic
 from appliance.link.bounded_client import LARGEST_BYTES, MAX_IN_FLIGHT
-from appliance.link.mqtt import WAITING_BYTES, Breach, Connected, Received
+from appliance.link.mqtt import WAITING_BYTES, WAITING_MESSAGES, Breach, Connected, Received
 from tests.contract.line_bench import EVENT, ID, Bench, bench_in
 from tests.system.rogue_broker import Rogue, Visitor, rogue_with
 from tests.unit.agency.fleet import AGENCY
@@ -96,6 +97,21 @@ def test_a_breach_is_told_once_and_the_next_connection_bears_none_of_it(bench: B
     ours.line.subscribe([ROSTER])
     assert ours.wait(Received).payload == b"in order"
     assert ours.all(Breach) == [Breach("oversized_message")]
+
+
+def test_of_many_small_messages_too_only_so_many_are_held(bench: Bench, rogue: Rogue) -> None:
+    def flood(visitor: Visitor) -> None:
+        for number in range(4 * WAITING_MESSAGES):
+            visitor.publish(ROSTER, b"%d" % number, mid=number + 1)
+
+    rogue.speech = flood
+    ours = bench.connected()
+    ours.line.subscribe([ROSTER])
+    wait_until(lambda: len(ours.line._happenings) >= WAITING_MESSAGES, 20)
+    time.sleep(0.5)
+    assert len(ours.line._happenings) < 2 * WAITING_MESSAGES
+    wait_until(lambda: len(ours.payloads()) == 4 * WAITING_MESSAGES, 20)
+    assert [int(payload) for payload in ours.payloads()] == list(range(4 * WAITING_MESSAGES))
 
 
 def test_a_line_whose_loop_takes_nothing_ends_all_the_same(bench: Bench, rogue: Rogue) -> None:
