@@ -42,7 +42,8 @@ def found(home: Home, founding: Founding) -> None:
     """Make the agency, all or nothing."""
     draft = Home(home.path / _DRAFT)
     with contextlib.ExitStack() as undo:
-        for directory in reversed([path for path in (home.path, *home.path.parents) if not path.exists()]):
+        made = [path for path in (home.path, *home.path.parents) if not path.exists()]
+        for directory in reversed(made):
             directory.mkdir(mode=0o755)
             undo.callback(_remove_empty, directory)
         shutil.rmtree(draft.path, ignore_errors=True)
@@ -52,7 +53,8 @@ def found(home: Home, founding: Founding) -> None:
             (draft.path / part).rename(home.path / part)
             undo.callback(_remove, home.path / part)
         draft.path.rmdir()
-        sync_folder(home.path)
+        for folder in (home.path, *(one.parent for one in made)):
+            sync_folder(folder)
         undo.pop_all()
 
 

@@ -130,9 +130,7 @@ def test_a_new_agency_outlasts_a_power_cut(
     capsys: pytest.CaptureFixture[str],
     power_cut: PowerCut,  # noqa: F811
 ) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    power_cut.settle()
+    home = tmp_path / "srv" / "home"
     made = Desk(Home(home), capsys)
     assert made.run("init", "--agency", "obec").code == 0
     files = [path for path in home.rglob("*") if path.is_file() and "sqlite" not in path.name]
