@@ -88,6 +88,14 @@ def test_a_receipt_for_nothing_names_our_key(queue: Queue) -> None:
     assert queue.delivery.standing().frozen is None
 
 
+def test_an_agency_that_holds_nothing_names_our_key_or_another_history(queue: Queue) -> None:
+    queue.take(queue.receipt(3))
+    assert queue.take(queue.receipt(0, epoch=2))
+    assert queue.delivery.standing() == Standing(0, 2, None, 5, 0)
+    assert queue.take(queue.receipt(0, epoch=3, hash="x" * 43))
+    assert queue.delivery.standing().frozen
+
+
 def test_starts_are_counted(queue: Queue) -> None:
     assert [queue.delivery.next_boot() for _ in range(3)] == [1, 2, 3]
 
@@ -185,8 +193,9 @@ def test_the_last_receipt_is_told_with_its_time(queue: Queue) -> None:
 def test_a_receipt_for_a_row_that_went_long_ago_is_no_other_history(queue: Queue) -> None:
     queue.take(queue.receipt(3))
     change(queue, "DELETE FROM event WHERE sequence < 3")
-    assert queue.take(queue.receipt(2, epoch=2, hash="y" * 43))
-    assert queue.delivery.standing().frozen is None
+    for through in (1, 2):
+        assert queue.take(queue.receipt(through, epoch=2, hash="y" * 43))
+        assert queue.delivery.standing().frozen is None
     assert queue.take(queue.receipt(3, epoch=2, hash="y" * 43))
     assert queue.delivery.standing().frozen
 
