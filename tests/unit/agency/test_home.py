@@ -12,7 +12,7 @@ from agency.store.database import Database
 from appliance.errors import ConfigError
 from appliance.events.sign import Signer, thumbprint
 from tests.unit.agency.fleet import Desk
-from tests.unit.power_cut import PowerCut, power_cut  # noqa: F401 - the fixture
+from tests.unit.power_cut import PowerCut, open_handles, power_cut  # noqa: F401 - the fixture
 
 
 def test_what_was_written_outlasts_a_power_cut(tmp_path: Path, power_cut: PowerCut) -> None:  # noqa: F811
@@ -23,6 +23,12 @@ def test_what_was_written_outlasts_a_power_cut(tmp_path: Path, power_cut: PowerC
     left = {name: power_cut.leaves(tmp_path / name) for name in ("secret", "public", "private")}
     assert left == {"secret": b"of one", "public": b"new", "private": b"new"}
     assert power_cut.torn == []
+
+
+def test_no_handle_stays_open(tmp_path: Path) -> None:
+    before = open_handles()
+    write_public(tmp_path / "public", "")
+    assert open_handles() == before
 
 
 def test_a_secret_that_is_there_is_never_replaced(tmp_path: Path) -> None:
