@@ -7,7 +7,7 @@ fails where a new version calls it no more.
 
 import logging
 
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client
+from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -49,7 +49,7 @@ class BoundedClient(Client):
         """Connect and ask for a session that outlives us; the answer comes later. Raises OSError."""
         self.breach = ""
         if not address.is_mqtt_5:  # there the client said so when it was made
-            self.connect(address.host, address.port, address.keepalive_s, clean_start=MQTT_CLEAN_START_FIRST_ONLY)
+            self.connect(address.host, address.port, address.keepalive_s)
             return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
