@@ -13,7 +13,8 @@ _THAI = "ก"
 def mend() -> None:
     """Open what is closed on the null device, and write what an encoding cannot hold as ``\\uXXXX``.
 
-    A closed descriptor must not stay free: the next file opened, such as the database, would get its number.
+    A closed descriptor must not stay free: the next file opened, such as the database, would get its number. To a
+    closed output nothing can be written: what prints data fails, what prints none does not.
     """
     for number in range(3):
         try:
@@ -21,7 +22,7 @@ def mend() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest free number: this one
     sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False, encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False, encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not _holds_everything(stream):

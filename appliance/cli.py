@@ -96,7 +96,10 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _mend_streams() -> None:
-    """Put /dev/null where a standard stream is closed, and let every text be written in any encoding."""
+    """Put /dev/null where a standard stream is closed, and let every text be written in any encoding.
+
+    To a closed output nothing can be written: what prints data fails, what prints none does not.
+    """
     names = ("stdin", "stdout", "stderr")
     if any(getattr(sys, name) is None for name in names):
         while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # or the next file that is opened becomes the output
@@ -104,7 +107,8 @@ def _mend_streams() -> None:
         os.close(number)
     for name in names:
         if getattr(sys, name) is None:
-            null = io.FileIO(os.devnull, "r" if name == "stdin" else "w")
+            mode = os.O_WRONLY if name == "stderr" else os.O_RDONLY
+            null = io.FileIO(os.open(os.devnull, mode), "r" if name == "stdin" else "w")
             setattr(sys, name, io.TextIOWrapper(null, encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -32,10 +32,11 @@ def shell(office: Office, command: str, **environment: str) -> subprocess.Comple
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        ("events export >&-", 0, b""),
-        ("events export <&- >&- 2>&-", 0, b""),
-        ("audit >&-", 0, b""),
-        ("--help >&-", 0, b""),
+        ("events export >&-", 7, b"card-agency: the output: Bad file descriptor\n"),
+        ("events export <&- >&- 2>&-", 7, b""),
+        ("audit >&-", 7, b"card-agency: the output: Bad file descriptor\n"),
+        ("station revoke bkk-001 >&-", 0, b"bkk-001 is revoked\n"),
+        ("--help >&-", 7, b"card-agency: the output: Bad file descriptor\n"),
         ("verify - <&-", 1, b"no events in the file\n"),
         ("verify - <&- 2>&-", 1, b""),
         ("station show nowhere 2>&-", 2, b""),
