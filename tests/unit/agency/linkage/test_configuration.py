@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from agency.commands.linkage import _bureau_of as bureau_of
+from agency.desk.documents import sign_services
 from agency.linkage import configuration
 from agency.linkage.configuration import Linkage, load
 from agency.linkage.simulator import FAULTS, Simulator, serving
 from agency.store.database import Database
-from appliance.errors import ConfigError
+from appliance.errors import ConfigError, VerificationError
+from appliance.events.sign import Signer
+from appliance.services.loading import parse, shipped
 from tests.unit.agency.fleet import Desk
 
 GOOD = """
@@ -250,3 +253,15 @@ def test_a_key_file_that_goes_away_while_running_ends_nothing(
         file.unlink()
         with pytest.raises((ConfigError, OSError)):
             bureau_of(keyed.home, database, Linkage())()
+
+
+def test_a_service_that_was_pushed_to_one_station_is_none_of_another_s(keyed: Desk) -> None:
+    text = next(one for one in shipped() if one.id == "tdc.register").text
+    newer = parse(text.replace(b"version = 1", b"version = 2"), "newer")
+    with Database.open(keyed.home.database) as database:
+        with database.write() as connection:
+            sign_services(connection, [newer], ("cnx-002",), 30, Signer(keyed.home.key("document")))
+        services = bureau_of(keyed.home, database, Linkage())().services
+    assert services.profile("cnx-002", newer.sha256) == newer
+    with pytest.raises(VerificationError, match="given to other stations"):
+        services.profile("bkk-001", newer.sha256)
