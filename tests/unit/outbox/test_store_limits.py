@@ -212,9 +212,18 @@ def test_somebody_who_waits_at_the_station_does_not_wait_long_for_the_link(
 ) -> None:
     monkeypatch.setattr(subject, "PATIENCE_S", 0.05)
     hurried = Outbox.open(station.path)
+    assert hurried._db.execute("PRAGMA busy_timeout").fetchone() == (50,)
     with closing(sqlite3.connect(station.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(OutboxUnavailable):
             hurried.append(station.build)
         other.execute("ROLLBACK")
     assert hurried.append(station.build) == 1
+
+
+def test_who_only_looks_cannot_write(station: Station) -> None:
+    station.append()
+    looking = Outbox.open(station.path, read_only=True)
+    with pytest.raises(StoreError):
+        looking.append(station.build)
+    assert [row.sequence for row in looking.rows()] == [1]
