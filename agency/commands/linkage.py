@@ -99,7 +99,7 @@ def _sources(home: Home, database: "Database", linkage: "Linkage") -> "Mapping[s
     from agency.linkage.visits import Visits
 
     claims = ClaimService(linkage.claims, linkage.unit, linkage.claim_type) if linkage.claims else OwnClaims()
-    visits = Visits(database, claims, _subject_key(home), lambda: _sealing_keys(home))
+    visits = Visits(database, claims, _subject_key(home, database), lambda: _sealing_keys(home))
     records: Source = Records(linkage.records, linkage.max_age_days) if linkage.records else NotConnected()
     status: Source = CardStatus(linkage.card_status) if linkage.card_status else NotConnected()
     return {
@@ -111,10 +111,18 @@ def _sources(home: Home, database: "Database", linkage: "Linkage") -> "Mapping[s
     }
 
 
-def _subject_key(home: Home) -> bytes:
-    """Return the key by which a person's visits are found again; made at the first need. Raises ConfigError."""
+def _subject_key(home: Home, database: "Database", may_make: bool = True) -> bytes:
+    """Return the key by which a person's visits are found again, empty where there is none yet. Raises ConfigError."""
+    from agency.store.health_visits import list_visits
+
     path = home.keys / _SUBJECT_KEY
-    if not _has_subject_key(home):
+    if not os.path.lexists(path):  # a link to where nothing is now has it elsewhere
+        with database.read() as connection:
+            if list_visits(connection, None, None):
+                lost = "where it is lost for good, 32 random bytes in its place begin anew, and open visits stay open"
+                raise ConfigError([f"{path} is gone, by which visits are found again: put it back; {lost}"])
+        if not may_make:
+            return b""
         write_secret(path, secrets.token_bytes(_SUBJECT_BYTES))
     try:
         key = path.read_bytes()
@@ -134,11 +142,6 @@ def _meter(database: "Database", linkage: "Linkage") -> "Meter":
     with database.read() as connection:
         asked = asked_since(connection, day_began())
     return Meter(linkage.per_minute, linkage.per_day, today(), asked)
-
-
-def _has_subject_key(home: Home) -> bool:
-    """Say whether there is one; a link to where nothing is now has it elsewhere."""
-    return os.path.lexists(home.keys / _SUBJECT_KEY)
 
 
 def _bureau_of(home: Home, database: "Database", linkage: "Linkage") -> "Callable[[], Bureau]":
@@ -193,8 +196,8 @@ def check(home: Home, arguments: argparse.Namespace) -> int:
 
     linkage = configuration.load(home.linkage)
     _load_keys(home)
-    if _has_subject_key(home):  # else the first visit makes it, and no check
-        _subject_key(home)
+    with Database.open(home.database) as database:
+        _subject_key(home, database, may_make=False)
     _say_if_missing(home)
     with Database.open(home.database) as database:
         given = {profile.id for profile, _ in _bureau_of(home, database, linkage)().services.given}

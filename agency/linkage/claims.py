@@ -1,7 +1,7 @@
 """Who gives out the claim code of a health visit: a claim service, or the agency itself.
 
 The service's shape is the one that open code of its users shows for opening (``confirm-save`` gives a ``claimCode``);
-closing is ours. A refusal wrote nothing. No answer, or one that cannot be read, may have.
+closing is ours. A refusal wrote nothing, be it of the person or of us. No answer, or one that cannot be read, may have.
 """
 
 import re
@@ -9,14 +9,16 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agency.linkage.http import Endpoint, NoAnswer
+from agency.linkage.http import Endpoint, NoAnswer, NotReached
 from agency.linkage.source import Asked
 from appliance.errors import VerificationError
 from appliance.events import strict_json
 
 _CODE = re.compile(r"[A-Za-z0-9-]{4,40}")
 _OWN_ALPHABET, _OWN_LENGTH = "0123456789ABCDEFGHJKMNPQRSTVWXYZ", 10
-_HTTP_OK, _HTTP_REFUSED = 200, range(400, 500)
+_HTTP_OK = 200
+_HTTP_NO = (400, 404, 409, 410, 422)  # no to this person, or this visit
+_HTTP_NOT_US = range(400, 500)  # the others: a wrong token, a wrong path, too much asked; nothing of the person
 
 
 class Refused(Exception):
@@ -76,8 +78,10 @@ class ClaimService:
 
     def _post(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
         reply = self.endpoint.post(path, strict_json.encode(content), "application/json")
-        if reply.status in _HTTP_REFUSED:
+        if reply.status in _HTTP_NO:
             raise Refused(f"HTTP {reply.status}")
+        if reply.status in _HTTP_NOT_US:
+            raise NotReached(f"HTTP {reply.status}")
         if reply.status != _HTTP_OK:
             raise NoAnswer(f"HTTP {reply.status}")
         try:

@@ -228,6 +228,23 @@ def test_a_link_to_a_key_that_is_not_there_now_makes_no_new_one(keyed: Desk, tmp
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_key_that_visits_need_is_not_made_anew(keyed: Desk, command: str) -> None:
+    with Database.open(keyed.home.database) as database, database.write() as connection:
+        for statement in (
+            "INSERT INTO station (id, approved_at) VALUES ('bkk-001', '2026-11-23')",
+            "INSERT INTO event_key (kid, station, jwk, approved_at) VALUES ('k', 'bkk-001', '{}', '2026-11-23')",
+            "INSERT INTO question (id, station, kid, question, service, hash, received_at)"
+            " VALUES ('q', 'bkk-001', 'k', 'visit_open', 'moph.visit_open', 'h', '2026-11-23')",
+            "INSERT INTO health_visit (opened_by, station, subject, sealed, state, opened_at)"
+            " VALUES ('q', 'bkk-001', 's', '{}', 'open', '2026-11-23')",
+        ):
+            connection.exec_driver_sql(statement)
+    ran = keyed.run("linkage", command)
+    assert (ran.code, "subject.key is gone" in ran.err) == (78, True)
+    assert not (keyed.home.keys / "subject.key").exists()
+
+
 def test_a_check_makes_no_key(keyed: Desk) -> None:
     assert keyed.run("linkage", "check").code == 0
     assert not (keyed.home.keys / "subject.key").exists()

@@ -263,7 +263,7 @@ def test_a_claim_service_gives_a_code_once_and_takes_the_end(url: str, simulator
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        ("http_403", Refused),
+        ("http_403", NotReached),
         ("http_500", NoAnswer),
         ("silent", NoAnswer),
         ("closed", NoAnswer),
