@@ -55,7 +55,7 @@ def main(settings: Settings, state: Path, runtime: Path) -> int:
 
     runtime.mkdir(parents=True, exist_ok=True)
     forbid_core_dumps()
-    start = _Start(state, StopSignal())
+    start = _Start(state, runtime, StopSignal())
     panel = start.first(lambda: build_panel(settings.panel, settings.station.language, runtime))
     panel.show(Screen(State.STARTING))
     try:
@@ -79,18 +79,21 @@ class _Start:
 
     Args:
         state: the state directory.
+        runtime: the runtime directory.
         stop: ends the waiting.
     """
 
-    def __init__(self, state: Path, stop: StopSignal) -> None:
-        self.stop, self._state = stop, state
+    def __init__(self, state: Path, runtime: Path, stop: StopSignal) -> None:
+        self.stop, self._state, self._runtime = stop, state, runtime
         self.short_of = ""
         self._held: int | None = None
+        self._panel_lock: int | None = None
 
     def first(self, build_panel: Callable[[], "PanelThread"]) -> "PanelThread":
         """Build the panel, unless another station has it. Raises AlreadyRunning, ConfigError."""
         with suppress(OutboxFull, OutboxUnavailable):  # said when there is a panel
             self._hold()
+        self._panel_lock = _hold_panel(self._runtime)
         return build_panel()
 
     def when_possible(self, panel: "PanelThread", build: Callable[[], "Parts"]) -> "Parts | None":
@@ -113,8 +116,9 @@ class _Start:
 
     def close(self) -> None:
         """Let the next station process begin."""
-        if self._held is not None:
-            os.close(self._held)
+        for held in (self._held, self._panel_lock):
+            if held is not None:
+                os.close(held)
 
     def _hold(self) -> None:
         if self._held is None and self._state.is_dir():
@@ -266,7 +270,15 @@ def show_bad_config(runtime: Path) -> None:
     from appliance.run.wiring import build_panel
 
     with suppress(CardStationError):
+        _hold_panel(runtime)  # until this process ends, as it is about to
         _refuse(build_panel(PanelSettings(), "th", runtime), ConfigError([]))
+
+
+def _hold_panel(runtime: Path) -> int | None:
+    """Take panel and sockets of a runtime directory; None where no lock can be made. Raises AlreadyRunning."""
+    with suppress(StoreError):
+        return lock.hold(runtime / "panel.lock")
+    return None
 
 
 def _refuse(panel: "PanelThread", error: CardStationError) -> None:

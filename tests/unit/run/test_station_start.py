@@ -14,7 +14,7 @@ import pytest
 from appliance import config
 from appliance.link import enrolment
 from appliance.panel.screens import Screen, State
-from appliance.run import enrol
+from appliance.run import enrol, lock
 from appliance.run.panel import PanelThread
 from appliance.run.station import show_bad_config
 from appliance.simulate.panel import TRACE_VARIABLE
@@ -93,3 +93,21 @@ def test_an_enrolled_station_says_that_it_has_no_reader_and_ends_with_0_on_sigte
     _, words = process.communicate(timeout=20)
     assert process.returncode == 0, words
     assert traced(tmp_path) == ["starting", "no_reader"], "nobody was invited"
+
+
+@pytest.mark.parametrize(
+    "text", [CONFIG, CONFIG.replace("virtual", "television")], ids=["not enrolled", "bad settings"]
+)
+def test_who_comes_second_leaves_the_panel_to_the_first(tmp_path: Path, text: str) -> None:
+    """Its state directory is another one: an empty one that somebody tries things in."""
+    (tmp_path / "run").mkdir()
+    held = lock.hold(tmp_path / "run" / "panel.lock")
+    (tmp_path / "run" / "panel.sock").touch()
+    try:
+        process = start(tmp_path, text, tmp_path / "other")
+        _, words = process.communicate(timeout=20)
+    finally:
+        os.close(held)
+    assert process.returncode == (7 if text == CONFIG else 78), words
+    assert traced(tmp_path) == []
+    assert (tmp_path / "run" / "panel.sock").is_file(), "no socket took its place"
