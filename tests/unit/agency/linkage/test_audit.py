@@ -70,7 +70,7 @@ UNREADABLE = ("edited", "holds what cannot be read (TypeError); the rest is unse
         ),
         (
             "DELETE FROM question WHERE question = 'visit_close'",
-            {UNASKED},
+            {UNASKED, ("edited", "1 rows name a question that is not held")},
         ),
     ],
 )
