@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from appliance.cards.record import Record
 from appliance.checks.result import Check
 from appliance.inquiry import Inquiry
+from appliance.panel.menu import pages
 from appliance.panel.screens import NO_CARD_IS_IN, Button, Label, Screen, State
 from appliance.ports import Insertion, World
 from appliance.services.profile import Profile
@@ -66,8 +67,28 @@ class Front:
             self._look(shown)
             if not self._goes_on():
                 break
+            if self.world.panel.held() is Button.C:
+                insertion, shown = self._menu(), State.MENU
+                continue
             insertion = self.world.reader.wait_card(WAIT_S)
         return insertion
+
+    def _menu(self) -> Insertion | None:
+        """Show how the station stands, page by page; a card that goes in ends it, and is returned."""
+        shown, at, end_s = pages(self.world.outbox.status(), self.world.writer.origin.station), 0, None
+        while self._goes_on() and (end_s is None or self._now_s() < end_s):
+            if end_s is None:
+                self._forget_presses()
+                self.world.panel.show(Screen(State.MENU, choice=f"{at + 1}/{len(shown)}", labels=shown[at]))
+                end_s = self._now_s() + ANSWER_WITHIN_S
+            button = self.world.panel.pressed()
+            if button is Button.C:
+                return None
+            if button is not None:
+                at, end_s = (at + (1 if button is Button.A else -1)) % len(shown), None
+            elif (insertion := self.world.reader.wait_card(PRESS_WAIT_S)) is not None:
+                return insertion
+        return None
 
     def choose(self) -> str | None:
         """Ask with the service's choices; return the word, or None where the card left or nobody answered."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from appliance.cards.record import Record
 from appliance.cards.thai_id import Field
@@ -128,6 +128,9 @@ class Panel(Protocol):
     def pressed(self) -> Button | None:
         """Return the oldest press that was not yet taken, or None."""
 
+    def held(self) -> Button | None:
+        """Return a button that is being held down, once for each time; None where none is."""
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -203,6 +206,9 @@ class Outbox(Protocol):
 
         Where ``visit`` is given, it is remembered in the same transaction. Raises StoreError.
         """
+
+    def status(self) -> dict[str, Any]:
+        """Return how the station stands, as ``card-station status`` prints it. Raises StoreError."""
 
     def last_visit(self, subject: bytes) -> Attendance | None:
         """Return today's last visit of a subject."""

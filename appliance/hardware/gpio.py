@@ -34,6 +34,7 @@ from appliance.hardware.tones import TonePlayer
 from appliance.panel.screens import Button
 from appliance.panel.words import Light, Tone
 
+HOLD_S = 1.0
 _QUIET_S = 0.020
 _KERNEL_DEBOUNCE_S = 0.005
 _MAX_PRESSES = 16
@@ -68,6 +69,7 @@ class GpioSignals:
         self._own_factory = None if pin_factory is not None else open_lgpio()
         self._presses: Queue[Button] = Queue(_MAX_PRESSES)
         self._last_edge_s: dict[Button, float] = {}
+        self._told_held: set[Button] = set()
         try:
             self._open(buttons, leds, buzzer, pin_factory or self._own_factory)
         except _faults() as error:
@@ -94,6 +96,17 @@ class GpioSignals:
         """Return the oldest press that was not yet taken, or None."""
         with suppress(Empty):
             return self._presses.get_nowait()
+        return None
+
+    def held(self) -> Button | None:
+        """Return a button that has been down for ``HOLD_S``, once for each time that it is pressed."""
+        for button, device in self._buttons.items():
+            down_s = device.active_time
+            if down_s is None or down_s < HOLD_S:
+                self._told_held.discard(button)
+            elif button not in self._told_held:
+                self._told_held.add(button)
+                return button
         return None
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ class Text:
         code: the error code, or the clock when idle.
         chosen: which of the parts of ``second`` is chosen, from 0, or None.
         rows: what each button stands for, one a line over the whole picture; nothing else is drawn then.
+        page: a title and lines over the whole picture; only ``code`` is drawn beside the title.
     """
 
     first: str
@@ -46,6 +47,7 @@ class Text:
     code: str = ""
     chosen: int | None = None
     rows: tuple[str, ...] = ()
+    page: tuple[str, ...] = ()
 
 
 def short_date(as_of: str | None, language: str) -> str:
@@ -80,6 +82,9 @@ def text_of(screen: Screen, now: datetime, language: str) -> Text:
         return _idle(screen, first, f"{now:%H:%M}", language)
     if screen.state is State.IDLE_UNANSWERED:
         return Text(first, second, code=f"{now:%H:%M}")
+    if screen.state is State.MENU:
+        lines = tuple(label.text(language) for label in screen.labels)
+        return Text(first, second, code=screen.choice or "", page=lines or (first,))
     if screen.state is State.CHOOSE:
         return Text(first, "", rows=tuple(_buttons(screen.labels, language)))
     time = f"{screen.at:%H:%M}" if screen.at else ""

@@ -52,6 +52,9 @@ def render(screen: Screen, now: datetime, language: str = "th") -> Image.Image:
     image = Image.new("1", (WIDTH, HEIGHT), _OFF)
     draw = ImageDraw.Draw(image)
     text = text_of(screen, now, language)
+    if text.page:
+        _draw_page(draw, text)
+        return image
     if text.rows:
         _draw_rows(draw, text.rows)
         return image
@@ -102,6 +105,17 @@ def _draw_rows(draw: ImageDraw.ImageDraw, rows: tuple[str, ...]) -> None:
         name = fit(letter, _ROW_LEFT, (SMALL_PX,))
         name.draw(draw, (_ROW_LEFT - _GAP_PX - name.width) // 2, top + _ROW_BASE, fill=_OFF)
         fit(words, _RIGHT - _ROW_LEFT, (SMALL_PX,)).draw(draw, _ROW_LEFT, top + _ROW_BASE)
+
+
+def _draw_page(draw: ImageDraw.ImageDraw, text: Text) -> None:
+    """Draw a page of the menu: its title dark on light with the number of the page, then its lines."""
+    draw.rectangle((0, 0, _RIGHT, _ROW_PX - 1), fill=_ON)
+    number = fit(text.code, _ROW_LEFT, (SMALL_PX,))
+    number.draw(draw, _RIGHT - number.width - 1, _ROW_BASE, fill=_OFF)
+    title, *lines = text.page
+    fit(title, _RIGHT - number.width - 2 * _GAP_PX, (SMALL_PX,)).draw(draw, 2, _ROW_BASE, fill=_OFF)
+    for place, line in enumerate(lines[: HEIGHT // _ROW_PX - 1], 1):
+        fit(line, _RIGHT, (SMALL_PX,)).draw(draw, 0, place * _ROW_PX + _ROW_BASE + 1)
 
 
 def _draw_labels(draw: ImageDraw.ImageDraw, text: Text, shift: int) -> None:

@@ -20,6 +20,7 @@ class State(Enum):
     """Everything that the panel can be saying."""
 
     STARTING = "starting"
+    MENU = "menu"
     IDLE = "idle"
     IDLE_UNANSWERED = "idle_unanswered"
     OFFICER_FIRST = "officer_first"
@@ -55,7 +56,7 @@ class State(Enum):
     BAD_CONFIG = "bad_config"
 
 
-NO_CARD_IS_IN = (State.IDLE, State.IDLE_UNANSWERED, State.OFFICER_FIRST)
+NO_CARD_IS_IN = (State.IDLE, State.IDLE_UNANSWERED, State.OFFICER_FIRST, State.MENU)
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ class Screen:
     Args:
         state: which row of the table.
         at: when it happened, in Thai local time; for ALREADY_RECORDED the time of the first record.
-        choice: what was chosen, such as ``in``; on IDLE what was chosen before the card; on SECOND_CARD whose it is.
-        labels: what the buttons A, B and C stand for, in this order.
+        choice: what was chosen, such as ``in``; on IDLE what was chosen before the card; on SECOND_CARD whose it is; on
+            MENU which page.
+        labels: what the buttons A, B and C stand for, in this order; on MENU the title and the lines of the page.
         title: what the service is called, on IDLE.
         as_of: the date of the roster, YYYY-MM-DD, where a claim rests on one.
         reference: the sequence number of the stored event; a screen without it never sounds the stored tone.

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from PIL import Image
 
+from appliance.panel.menu import pages
 from appliance.panel.render import HEIGHT, WIDTH, render
 from appliance.panel.screens import Label, Screen, State
 
@@ -18,6 +19,9 @@ _CHOICES = (
     Label("dental", "ทันตกรรม", "Dental"),
     Label("follow_up", "นัดติดตาม", "Follow-up"),
 )
+_STATUS = {
+    "service": {"id": "school.attendance", "version": 2, "sha256": "G0T5qATTYa4dggAMTGbJMrH8OMySH_URs-Xc31WCJlk"}
+}
 _CODES = {
     State.UNREADABLE: "C02",
     State.NO_READER: "R01",
@@ -53,6 +57,7 @@ def example(state: State) -> Screen:
         State.ACCEPTED: replace(_STORED, choice="in", as_of="2026-11-22"),
         State.ALREADY_RECORDED: Screen(state, at=NOW - timedelta(minutes=11), choice="in"),
         State.CHOOSE: Screen(state, labels=_CHOICES),
+        State.MENU: Screen(state, labels=pages(_STATUS, "bkk-001")[4], choice="5/6"),
         State.SECOND_CARD: Screen(state, choice="child"),
         State.RECORDED: replace(_STORED, state=state, choice=_CHOICES[0].word, labels=_CHOICES),
     }

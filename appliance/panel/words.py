@@ -115,6 +115,7 @@ ROLES = (Label("child", "เด็ก", "the child's"), Label("guardian", "ผ�
 
 ROWS: dict[State, Row] = {
     State.STARTING: Row(Level.NONE, ("กำลังเริ่ม", "รอสักครู่"), ("Starting", "Please wait"), Symbol.HOURGLASS),
+    State.MENU: Row(Level.NONE, ("เมนู", "A ถัดไป|C ปิด"), ("Menu", "A Next|C Close"), Symbol.GEAR),
     State.IDLE: Row(Level.NONE, ("เสียบบัตร", "A เข้า|B ออก"), ("Insert card", "A In|B Out"), Symbol.CARD_IN),
     State.IDLE_UNANSWERED: Row(
         Level.NONE, ("เสียบบัตร", "ตรวจทะเบียนไม่ได้"), ("Insert card", "Registry is away"), Symbol.CARD_IN

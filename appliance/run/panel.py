@@ -57,6 +57,9 @@ class Signals(Protocol):
     def pressed(self) -> Button | None:
         """Return the oldest press that was not taken."""
 
+    def held(self) -> Button | None:
+        """Return a button that is being held down, once for each time."""
+
     def close(self) -> None:
         """Let go of the pins."""
 
@@ -117,6 +120,10 @@ class PanelThread:
     def pressed(self) -> Button | None:
         """Return the oldest press that was not yet taken, or None."""
         return None if self._signals is None else self._signals.pressed()
+
+    def held(self) -> Button | None:
+        """Return a button that is being held down, once for each time; None where none is."""
+        return None if self._signals is None else self._signals.held()
 
     def close(self, keep_picture: bool = False) -> None:
         """Show what is still to be shown, then let go of display and pins. May be called again.

@@ -263,6 +263,9 @@ class _Remembering:
     def pressed(self) -> Button | None:
         return self._panel.pressed()
 
+    def held(self) -> Button | None:
+        return self._panel.held()
+
 
 def show_bad_config(runtime: Path) -> None:
     """Say on a panel of the usual kind that the settings cannot be used; a machine without one says nothing."""

@@ -27,7 +27,7 @@ from typing import Any
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from appliance.errors import PanelFault
-from appliance.hardware.gpio import GpioSignals
+from appliance.hardware.gpio import HOLD_S, GpioSignals
 from appliance.hardware.oled import Oled
 from appliance.panel.screens import Button, Screen, State
 from appliance.panel.words import Light, Tone, tone_of
@@ -55,6 +55,7 @@ class RecordingPanel:
     def __init__(self, presses: Iterable[Button] = ()) -> None:
         self.screens: list[Screen] = []
         self._presses = deque(presses)
+        self._holds: deque[Button] = deque()
         self._when: dict[State, deque[Button]] = {}
 
     def show(self, screen: Screen) -> None:
@@ -70,6 +71,14 @@ class RecordingPanel:
     def press(self, button: Button) -> None:
         """Press a button now."""
         self._presses.append(button)
+
+    def held(self) -> Button | None:
+        """Return the next button that is held, or None."""
+        return self._holds.popleft() if self._holds else None
+
+    def hold(self, button: Button) -> None:
+        """Hold a button now."""
+        self._holds.append(button)
 
     def press_at(self, state: State, button: Button) -> None:
         """Press a button the next time that ``state`` is shown."""
@@ -128,13 +137,17 @@ class VirtualPanel:
         """Return everything that can be seen and heard now, as viewers get it in their first line."""
         return {**self._seen(), **self._lit(), "state": None, "tone": None, "reference": None}
 
-    def press(self, button: Button) -> None:
-        """Press a button as a finger does: down for 50 ms; returns when it is up again."""
+    def hold(self, button: Button) -> None:
+        """Hold a button down as long as the station asks for it; returns when it is up again."""
+        self.press(button, HOLD_S + 5 * _PRESS_S)
+
+    def press(self, button: Button, down_s: float = _PRESS_S) -> None:
+        """Press a button as a finger does, for 50 ms; returns when it is up again."""
         if not self._buttons:
             return
         pin = self._pins.pin(self._buttons[list(Button).index(button)])
         pin.drive_low()
-        time.sleep(_PRESS_S)
+        time.sleep(down_s)
         pin.drive_high()
         time.sleep(_RELEASE_S)
 
@@ -162,10 +175,11 @@ class VirtualPanel:
             self._socket.publish(self._lit())
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        name = message.get("press")
         for button in Button:
-            if button.value == name:
+            if button.value == message.get("press"):
                 self.press(button)
+            elif button.value == message.get("hold"):
+                self.hold(button)
 
     def _seen(self) -> dict[str, Any]:
         return {"pixels": base64.b64encode(self.bus.panel.pixels()).decode("ascii")}

@@ -1,8 +1,8 @@
 """The virtual panel in a terminal: exactly the pixels that the driver put on the glass, two to a character.
 
 ``picture`` is the frame as text, ``paint`` everything around it, ``view`` the programme: it follows the socket of a
-running station, redraws at each change, and turns the keys a, b and c into presses. Lights are words with names,
-because a colour alone says nothing to many people and nothing at all in a log.
+running station, redraws at each change, and turns the keys a, b and c into presses, A, B and C into long ones. Lights
+are words with names, because a colour alone says nothing to many people and nothing at all in a log.
 """
 
 import base64
@@ -76,7 +76,7 @@ def paint(state: dict[str, Any], is_coloured: bool = False) -> str:
             "lights: " + "   ".join(_lamp(name, lit, is_coloured) for name, lit in state["lights"].items()),
             f"tone: {tone}   buzzer: {sound}",
             said,
-            "keys: a b c press the buttons, q leaves",
+            "keys: a b c press the buttons, A B C hold them down (C: the menu), q leaves",
         ]
     )
 
@@ -125,12 +125,13 @@ def _draw(out: TextIO, state: dict[str, Any]) -> None:
 
 def _take_keys(keys: TextIO, line: socket.socket) -> bool:
     """Act on the keys that were pressed; say whether to go on."""
-    pressed = os.read(keys.fileno(), 64).decode("ascii", "replace").upper()
+    pressed = os.read(keys.fileno(), 64).decode("ascii", "replace")
     for key in pressed:
-        if key in {button.value for button in Button}:
+        if key.upper() in {button.value for button in Button}:
+            act = "hold" if key.isupper() else "press"
             with suppress(OSError):  # the station has ended; the next read says so
-                line.sendall(json.dumps({"press": key}).encode() + b"\n")
-    return pressed != "" and "Q" not in pressed
+                line.sendall(json.dumps({act: key.upper()}).encode() + b"\n")
+    return pressed != "" and "Q" not in pressed.upper()
 
 
 def _take_lines(line: socket.socket, unread: bytearray, state: dict[str, Any]) -> bool:

@@ -53,6 +53,29 @@ def heard(pins: MockFactory) -> list[tuple[bool, float]]:
     return [(bool(a.state), b.timestamp) for a, b in pairwise(states)][1:]
 
 
+def test_a_button_that_is_held_is_told_once_for_each_time(
+    signals: GpioSignals, pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.hardware.gpio.HOLD_S", 0.2)
+    pin = pins.pin(BUTTONS[2])
+    for _ in range(2):
+        pin.drive_low()
+        assert signals.held() is None, "it was only pressed so far"
+        wait_until(lambda: signals.held() is Button.C)
+        assert signals.held() is None
+        pin.drive_high()
+        assert signals.held() is None
+        time.sleep(0.03)
+    assert presses(signals) == [Button.C, Button.C]
+
+
+def test_a_short_press_holds_nothing(signals: GpioSignals, pins: MockFactory) -> None:
+    pins.pin(BUTTONS[2]).drive_low()
+    time.sleep(0.05)
+    pins.pin(BUTTONS[2]).drive_high()
+    assert signals.held() is None
+
+
 @pytest.mark.parametrize("light", Light)
 def test_at_most_one_light(signals: GpioSignals, pins: MockFactory, light: Light) -> None:
     signals.light(Light.GREEN)

@@ -39,6 +39,9 @@ class Actor:
     def pressed(self) -> Button | None:
         return self.stage.panel.pressed()
 
+    def held(self) -> Button | None:
+        return self.stage.panel.held()
+
 
 def press(button: Button) -> Deed:
     return lambda actor: actor.stage.panel.press(button)

@@ -51,6 +51,9 @@ class Shown:
     def pressed(self) -> None:
         return None
 
+    def held(self) -> None:
+        return None
+
 
 def run_until_crash(stage: Stage, card: Any, at: int, shown: Path) -> int:
     """Serve ``card`` in a child process that dies after call ``at``; return CRASHED or FINISHED.

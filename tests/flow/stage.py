@@ -150,3 +150,6 @@ class _PullWhenShown:
 
     def pressed(self) -> Any:
         return self._stage.panel.pressed()
+
+    def held(self) -> Any:
+        return self._stage.panel.held()

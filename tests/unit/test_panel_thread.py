@@ -68,6 +68,9 @@ class FakeSignals:
     def pressed(self) -> Button | None:
         return self.presses.pop(0) if self.presses else None
 
+    def held(self) -> Button | None:
+        return None
+
     def close(self) -> None:
         self.closes += 1
 

@@ -138,6 +138,13 @@ def test_presses_come_from_viewers(station: Station) -> None:
     assert got == [Button.A, Button.C]
 
 
+def test_a_viewer_holds_a_button_as_long_as_the_station_asks(station: Station) -> None:
+    viewer = Viewer(station.runtime)
+    for line in ('{"hold": "Z"}', '{"hold": "C"}'):
+        viewer.send(line)
+    wait_until(lambda: station.panel.held() is Button.C)
+
+
 def test_a_press_is_a_press_each_time(station: Station) -> None:
     for _ in range(3):
         station.virtual.press(Button.B)

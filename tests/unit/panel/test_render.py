@@ -99,7 +99,8 @@ def test_no_ink_is_clipped_or_written_over(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Fitted, "draw", write)
     without_text = render(screen, NOW, language)
     symbol = Image.new("1", (WIDTH + 80, HEIGHT + 80))
-    if not text_of(screen, NOW, language).rows:  # else the choices take the whole picture
+    text = text_of(screen, NOW, language)
+    if not text.rows and not text.page:  # else these take the whole picture
         draw_symbol(ImageDraw.Draw(symbol), ROWS[screen.state].symbol, 40, 40)
     assert len(pieces) >= 2
     for number, piece in enumerate(pieces):
