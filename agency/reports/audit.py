@@ -155,6 +155,8 @@ def _audit_chain(
             yield _gap(chain, given_up, sequence + 1, (row.sequence or 0) - 1)
         elif row.previous != hash_:
             yield Problem("broken", chain.station, place, "does not link to the event before")
+        elif isinstance(row, Event) and row.sequence == chain.high_water + 1:
+            yield Problem("high_water", chain.station, f"{chain.id}/{chain.high_water}", "events follow the mark")
         sequence, hash_ = row.sequence or 0, row.hash
         if sequence == chain.high_water:
             hash_at_mark = hash_

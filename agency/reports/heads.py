@@ -9,6 +9,7 @@ The first line is a JWS over the hash of the others::
     chain ULID KID THROUGH HELD HASH
     apart HASH
     approved STATION KID AT
+    access NUMBER DIGEST
     rows TABLE NUMBER
 """
 
@@ -46,6 +47,7 @@ def compose(connection: Connection, signer: Signer) -> str:
     lines = [f"chain {h.key.id} {h.key.kid} {h.through} {h.held} {h.hash}" for h in store.heads(connection)]
     lines += [f"apart {hash_}" for hash_ in store.apart(connection)]
     lines += [f"approved {one.station} {one.kid} {one.at}" for one in store.approvals(connection)]
+    lines.append("access {} {}".format(*store.log(connection)))
     lines += [f"rows {table} {count}" for table, count in store.row_counts(connection).items()]
     said = {"made_at": now_text(), "lines": len(lines), "sha256": _digest(lines)}
     return "\n".join([signer.sign(said, HEADS_TYPE), *lines]) + "\n"
@@ -76,6 +78,8 @@ def gone(connection: Connection, seen: Heads) -> Iterator[Problem]:
             case ["approved", station, kid, at] if store.Approval(station, kid, at) not in approvals:
                 words = f"the key {kid or 'of the station'} was approved at {at}, as it stood at {seen.made_at}"
                 yield Problem("gone", station, kid, words)
+            case ["access", last, digest] if store.log(connection, int(last)) != store.Log(int(last), digest):
+                yield Problem("gone", "", "access", f"rows up to {last} are not those of {seen.made_at}")
             case ["rows", table, count] if rows.get(table, 0) < int(count):
                 words = f"{count} rows were held at {seen.made_at}, {rows.get(table, 0)} are now"
                 yield Problem("gone", "", table, words)

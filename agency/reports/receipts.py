@@ -15,7 +15,6 @@ from agency.store.database import Connection
 from agency.store.epoch import reach
 from agency.store.events import newest_arrival, received_at
 from agency.store.receipts import KeptReceipt, kept_receipts
-from agency.store.stations import event_keys
 from appliance.errors import VerificationError
 from appliance.events.receipt import Receipt
 from appliance.events.sign import KeySet
@@ -36,16 +35,18 @@ def audit_receipts(connection: Connection, owned: list[Chain], keys: KeySet, cou
             Problem("receipt", station, kept.chain, text) for text in _contradictions(connection, kept, chain, keys)
         )
         yield from guarded(found, station, kept.chain)
-    good = {key.kid for key in event_keys(connection) if key.revoked_at is None}  # a revoked key gets none
     for chain in by_key.values():
-        if chain.kid in good:
-            yield from guarded(_owed(connection, chain), chain.station, chain.id)
+        texts = _owed(connection, chain, 0)
+        yield from guarded(
+            (Problem("receipt", chain.station, chain.id, text) for text in texts), chain.station, chain.id
+        )
 
 
-def _owed(connection: Connection, chain: Chain) -> Iterator[Problem]:
+def _owed(connection: Connection, chain: Chain, through: int) -> Iterator[str]:
+    """Tell of events that no receipt was signed for: they came just before their key was revoked, or not at all."""
     came = received_at(connection, chain.key, chain.high_water)
-    if came is not None and _is_owed_since(came):
-        yield Problem("receipt", chain.station, chain.id, f"no receipt is kept, {chain.high_water} events are held")
+    if chain.high_water > through and came is not None and _is_owed_since(came):
+        yield f"no receipt is kept for {through + 1} to {chain.high_water}, which are held"
 
 
 def _is_owed_since(came: str) -> bool:
@@ -71,6 +72,7 @@ def _contradictions(connection: Connection, kept: KeptReceipt, chain: Chain | No
         yield f"a receipt was signed through {receipt.through}; the high-water mark is {chain.high_water}"
     elif not _is_held(connection, chain, receipt):
         yield f"the event {receipt.through} that a receipt was signed for is not the one that is held"
+    yield from _owed(connection, chain, receipt.through)
     latest = datetime.fromisoformat(receipt.committed_at) + CLOCK_SET
     came = newest_arrival(connection, chain.key, receipt.through)
     if came is not None and _is_owed_since(came) and datetime.fromisoformat(came) > latest:

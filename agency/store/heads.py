@@ -1,5 +1,7 @@
 """How far everything in the store has come, in a few numbers: what a later look can be held against."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ from agency.store.database import Connection
 from agency.store.stations import event_keys
 from agency.store.tables import access, document, event, fork, health_visit, quarantine, question, roster, station
 
-_ONLY_GROW = (access, document, health_visit, question, roster)
+_ONLY_GROW = (document, health_visit, question, roster)
 
 
 class Head(NamedTuple):
@@ -73,6 +75,28 @@ def approvals(connection: Connection) -> Iterator[Approval]:
         yield Approval(id_, "", at)
     for key in event_keys(connection):
         yield Approval(key.station, key.kid, key.approved_at)
+
+
+class Log(NamedTuple):
+    """The rows of ``access`` up to one.
+
+    Args:
+        last: its number; 0 for none.
+        digest: SHA-256 of them all, hexadecimal.
+    """
+
+    last: int
+    digest: str
+
+
+def log(connection: Connection, last: int | None = None) -> Log:
+    """Return what stands in ``access`` up to a row, or to the newest."""
+    query = select(access).order_by(access.c.number)
+    digest, newest = hashlib.sha256(), 0
+    for row in connection.execute(query if last is None else query.where(access.c.number <= last)):
+        digest.update(json.dumps(list(row)).encode())
+        newest = row.number
+    return Log(newest, digest.hexdigest())
 
 
 def row_counts(connection: Connection) -> dict[str, int]:

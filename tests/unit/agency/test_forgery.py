@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agency.ingest.rows import told_columns
 from agency.reports import receipts
 from agency.store import chains
 from agency.store.database import Database
@@ -17,7 +18,7 @@ from agency.store.epoch import Reach
 from agency.store.stations import find_station
 from agency.store.tables import SCHEMA_VERSION
 from appliance.events.receipt import Receipt
-from appliance.events.sign import KeySet, Signer
+from appliance.events.sign import KeySet, Signer, unverified_payload
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import Pupil, Station, audited, jws_hash, visits
 from tests.unit.agency.test_worker import Bench, event
@@ -121,6 +122,30 @@ def test_an_arrival_that_was_put_off_is_later_than_its_receipt(bench: Bench, mon
     assert found(bench.office) == [], "a receipt may be on its way"
     monkeypatch.setattr(receipts, "LONGEST_OWED", timedelta(0))
     assert codes(bench.office) == {"receipt"}
+
+
+@pytest.mark.parametrize(("is_moved", "code"), [(False, "high_water"), (True, "receipt")])
+def test_what_a_revoked_key_signed_cannot_be_slipped_in(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, is_moved: bool, code: str
+) -> None:
+    """From the quarantine into the events, with an arrival of before, and with the mark or without it."""
+    station = bench.office.station
+    bench.run(event(*visits(station, 3)))
+    assert bench.office.desk.run("station", "revoke", "bkk-001").code == 0
+    line = station.visit(Pupil.make(9))
+    bench.run(event(line))
+    said = told_columns(unverified_payload(line))
+    edit(
+        bench.office,
+        "INSERT INTO event SELECT chain, kid, sequence, hash, previous, station, :type, :time, :day, :level, :verdict,"
+        " (SELECT min(received_at) FROM event), jws FROM quarantine",
+        **said,
+    )
+    edit(bench.office, "DELETE FROM quarantine")
+    if is_moved:
+        edit(bench.office, "UPDATE chain SET high_water = 5, hash = :hash", hash=jws_hash(line))
+    monkeypatch.setattr(receipts, "LONGEST_OWED", timedelta(0))
+    assert codes(bench.office) == {code}
 
 
 def test_the_newest_receipt_is_kept_before_it_leaves(bench: Bench) -> None:
