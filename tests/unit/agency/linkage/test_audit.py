@@ -93,3 +93,21 @@ def test_a_visit_in_doubt_is_clean_and_one_that_was_refused_is_not(answered: Lin
     with sqlite3.connect(answered.office.desk.home.database) as connection:
         connection.execute("UPDATE question SET outcome = 'not_normal' WHERE question = 'visit_open'")
     assert set(found(answered)) == {BARE, ("visit", "no answered question visit_open stands behind it")}
+
+
+def test_visits_and_questions_cannot_go_unseen_once_an_audit_saw_them(answered: Linkage) -> None:
+    assert found(answered) == []
+    with sqlite3.connect(answered.office.desk.home.database) as connection:
+        connection.execute("DELETE FROM health_visit")
+        connection.execute("DELETE FROM question")
+    assert [code for code, _ in found(answered)] == ["gone", "gone"]
+
+
+def test_a_visit_that_was_not_opened_after_all_may_go(answered: Linkage) -> None:
+    change = "UPDATE health_visit SET state = 'opening', closed_by = NULL, closed_at = NULL"
+    with sqlite3.connect(answered.office.desk.home.database) as connection:
+        connection.execute(change)
+    answered.office.desk.run("audit")
+    with sqlite3.connect(answered.office.desk.home.database) as connection:
+        connection.execute("DELETE FROM health_visit")
+    assert "gone" not in [code for code, _ in found(answered)]
