@@ -148,7 +148,7 @@ class Front:
         self._forget_presses()  # they were this person's, not the next one's
 
     def _forget_presses(self) -> None:
-        while self.world.panel.pressed() is not None:
+        while self.world.panel.pressed() is not None or self.world.panel.held() is not None:
             pass
 
     def _idle(self) -> State:

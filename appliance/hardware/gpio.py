@@ -69,7 +69,8 @@ class GpioSignals:
         self._own_factory = None if pin_factory is not None else open_lgpio()
         self._presses: Queue[Button] = Queue(_MAX_PRESSES)
         self._last_edge_s: dict[Button, float] = {}
-        self._told_held: set[Button] = set()
+        self._down_s: dict[Button, float] = {}  # when each was pressed last
+        self._told_held: dict[Button, float] = {}
         try:
             self._open(buttons, leds, buzzer, pin_factory or self._own_factory)
         except _faults() as error:
@@ -99,13 +100,12 @@ class GpioSignals:
         return None
 
     def held(self) -> Button | None:
-        """Return a button that has been down for ``HOLD_S``, once for each time that it is pressed."""
-        for button, device in self._buttons.items():
-            down_s = device.active_time
-            if down_s is None or down_s < HOLD_S:
-                self._told_held.discard(button)
-            elif button not in self._told_held:
-                self._told_held.add(button)
+        """Return a button that was down for ``HOLD_S``, once for each time, though it may be up again by now."""
+        now_s = time.monotonic()
+        for button, down_s in list(self._down_s.items()):
+            end_s = now_s if self._buttons[button].is_pressed else self._last_edge_s[button]
+            if end_s - down_s >= HOLD_S and self._told_held.get(button) != down_s:
+                self._told_held[button] = down_s
                 return button
         return None
 
@@ -138,6 +138,7 @@ class GpioSignals:
         self._last_edge_s[button] = now_s
         try:
             if is_press and is_quiet:
+                self._down_s[button] = now_s
                 self._presses.put_nowait(button)
         except Full:
             return  # nobody takes presses; more of them would only come too late

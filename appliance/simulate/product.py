@@ -196,11 +196,11 @@ class Product:
             self._card = None
             time.sleep(POLL_S)
 
-    def press(self, button: str) -> None:
-        """Press a button of the virtual panel: ``A``, ``B`` or ``C``."""
+    def press(self, button: str, act: str = "press") -> None:
+        """Press a button of the virtual panel, ``A``, ``B`` or ``C``, or ``hold`` it."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.connect(str(self.runtime / SOCKET_NAME))
-            line.sendall(json.dumps({"press": button}).encode() + b"\n")
+            line.sendall(json.dumps({act: button}).encode() + b"\n")
             time.sleep(0.2)  # who hangs up at once may not be heard
 
     def wait_for_screen(self, state: str, since: int = 0) -> dict[str, Any]:

@@ -69,10 +69,22 @@ def test_a_button_that_is_held_is_told_once_for_each_time(
     assert presses(signals) == [Button.C, Button.C]
 
 
+def test_a_button_that_is_up_again_before_anybody_looks_was_held(
+    signals: GpioSignals, pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.hardware.gpio.HOLD_S", 0.1)
+    pins.pin(BUTTONS[2]).drive_low()
+    time.sleep(0.15)
+    pins.pin(BUTTONS[2]).drive_high()
+    time.sleep(0.3)
+    assert (signals.held(), signals.held()) == (Button.C, None)
+
+
 def test_a_short_press_holds_nothing(signals: GpioSignals, pins: MockFactory) -> None:
     pins.pin(BUTTONS[2]).drive_low()
     time.sleep(0.05)
     pins.pin(BUTTONS[2]).drive_high()
+    time.sleep(1.1)
     assert signals.held() is None
 
 

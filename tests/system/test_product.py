@@ -54,6 +54,16 @@ def test_from_insertion_to_receipt(product: Product) -> None:
     assert (event["sequence"], event["level"], event["verdict"]) == (int(screen["reference"]), "L2", "accepted")
 
 
+def test_the_menu_is_there_while_c_is_held_and_a_card_is_served_at_once(product: Product) -> None:
+    before = len(product.screens())
+    product.press("C", "hold")
+    product.wait_for_screen("menu", before)
+    assert json.loads(product.station("--json", "status"))["card"] == "none"
+    product.press("A")
+    assert product.visit("person-2")["state"] == "accepted"
+    check_whole(product)
+
+
 def test_the_same_card_again_makes_no_second_event(product: Product) -> None:
     first = product.visit("person-1")
     product.remove()
