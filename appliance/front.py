@@ -75,10 +75,10 @@ class Front:
 
     def _menu(self) -> Insertion | None:
         """Show how the station stands, page by page; a card that goes in ends it, and is returned."""
+        self._forget_presses()
         shown, at, end_s = pages(self.world.outbox.status(), self.world.writer.origin.station), 0, None
         while self._goes_on() and (end_s is None or self._now_s() < end_s):
             if end_s is None:
-                self._forget_presses()
                 self.world.panel.show(Screen(State.MENU, choice=f"{at + 1}/{len(shown)}", labels=shown[at]))
                 end_s = self._now_s() + ANSWER_WITHIN_S
             button = self.world.panel.pressed()

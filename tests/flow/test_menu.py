@@ -79,6 +79,20 @@ def test_a_and_b_turn_the_pages_round(stage: Stage) -> None:
     assert titles(screens) == [*around, "Status", "This station"]
 
 
+def test_two_quick_presses_turn_two_pages(stage: Stage) -> None:
+    class Quick(Keeper):
+        def __call__(self) -> bool:
+            if self.deeds and self.deeds[0] == "AA":
+                self.deeds.pop(0)
+                for _ in range(2):
+                    self.stage.panel.press(Button.A)
+                return True
+            return super().__call__()
+
+    serve(stage.world(), stage.profile, Quick(stage, "hold", None, "AA", None, None, Button.C, None))
+    assert titles(stage.panel.screens) == ["Status", "Delivery", "Last receipt"]
+
+
 def test_the_active_service_is_there_with_its_hash(stage: Stage) -> None:
     screens = run(stage, "hold", None, *[Button.A, None] * 4, Button.C, None)
     page = text_of(screens[-2], NOW, "en").page
