@@ -16,7 +16,7 @@ from typing import NamedTuple
 from agency.clock import now_text
 from agency.ingest.receipts import Address
 from agency.ingest.rows import event_row, fork_row, quarantined_row
-from agency.ingest.verification import REVOKED, Finding
+from agency.ingest.verification import REVOKED, TRIPPED, Finding
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey, Link
 from agency.store.database import FAILURES, Connection
@@ -126,7 +126,7 @@ class Ledger:
             raise  # for all of them
         except Exception as error:  # noqa: BLE001 - an event that trips us must not take its neighbours along
             _log.error("station %s: event %s: %s", finding.station, finding.hash, type(error).__name__)
-            outcome = self._place(account, replace(finding, code="tripped"), position)
+            outcome = self._place(account, replace(finding, code=TRIPPED), position)
         return Committed(outcome, None if finding.code == REVOKED else key)
 
     def advance(self, key: ChainKey) -> Advance:

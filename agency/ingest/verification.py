@@ -21,7 +21,7 @@ from appliance.events.sign import Jwk
 from appliance.services.loading import shipped
 from appliance.services.profile import Profile
 
-REVOKED = "revoked"
+REVOKED, TRIPPED = "revoked", "tripped"
 
 _ALWAYS_REQUIRED = ("applet", "checksum")
 _CLAIMED_BY = {"L2": "roster", "L3": "online"}  # level -> the check that it rests on

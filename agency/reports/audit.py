@@ -193,6 +193,8 @@ def _row_problems(
         yield Problem("edited", row.station, place, f"differs from the signed text in {', '.join(wrong)}")
     elif isinstance(row, Event) and not is_of_another:
         yield from contents.look(row, payload, counts)
+    elif isinstance(row, Quarantined) and not is_of_another and not contents.deserves(row, payload, key):
+        yield Problem("edited", row.station, place, f"is quarantined as {row.code}, and nothing is wrong with it")
 
 
 def _expected(row: Event | Quarantined, payload: dict[str, Any]) -> dict[str, Any]:

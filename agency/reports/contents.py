@@ -13,9 +13,10 @@ from typing import Any
 from agency.desk.opening import OpeningKeys, open_with
 from agency.ingest.bundle import position_of
 from agency.ingest.times import floor_after
-from agency.ingest.verification import Rules, fault
+from agency.ingest.verification import REVOKED, TRIPPED, Rules, fault
 from agency.reports.problems import Problem
-from agency.store.chains import Chain, Event
+from agency.store.chains import Chain, Event, Quarantined
+from agency.store.stations import EventKey
 from appliance.errors import VerificationError
 from appliance.events.cloud_event import seal_context
 
@@ -61,6 +62,12 @@ class Contents:
         if service is not None and service["sha256"] not in self._rules.required:
             self._unknown[service["id"], service["sha256"]] += 1
         yield from self._seal(event, payload, counts)
+
+    def deserves(self, kept: Quarantined, payload: dict[str, Any], key: EventKey) -> bool:
+        """Say whether an event must not count, as its place in the quarantine says."""
+        if kept.code == REVOKED:
+            return key.revoked_at is not None
+        return kept.code == TRIPPED or fault(payload, position_of(payload), kept.station, self._rules) is not None
 
     def end(self, chain: Chain) -> Iterator[Problem]:
         """Yield what only the whole of a chain tells."""

@@ -122,6 +122,18 @@ def test_a_store_that_somebody_wrote_into_is_not_what_later_audits_are_held_agai
     assert "gone" not in codes(audited)
 
 
+def test_a_good_event_cannot_be_put_among_those_that_do_not_count(audited: Office) -> None:
+    moved = (
+        "INSERT INTO quarantine SELECT hash, station, kid, chain, sequence, previous, 'contradiction', received_at, jws"
+        " FROM event WHERE sequence = 3",
+        "DELETE FROM event WHERE sequence = 3",
+    )
+    edit(audited, *moved)
+    assert sorted(codes(audited)) == ["edited", "fork", "quarantine", "quarantine"]
+    edit(audited, "UPDATE quarantine SET code = 'revoked' WHERE sequence = 3")
+    assert "edited" in codes(audited), "its key is not revoked"
+
+
 def test_a_copy_elsewhere_tells_what_this_machine_forgot(audited: Office, tmp_path: Path) -> None:
     copy = tmp_path / "heads of monday"
     copy.write_bytes(audited.desk.home.heads.read_bytes())
