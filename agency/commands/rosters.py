@@ -55,9 +55,10 @@ def read_people(path: Path, may_be_empty: bool = False) -> "tuple[Person, ...]":
 
 
 def _store(home: Home, set_id: str, as_of: str, people: "tuple[Person, ...]") -> int:
-    from agency.desk.rosters import Import, digest_members, seal_members
+    from agency.desk.rosters import Import, digest_members, seal_members, sign_import
     from agency.store.database import Database
     from agency.store.rosters import StoredRoster, next_roster_version, put_roster
+    from appliance.events.sign import Signer
 
     recipients = [key for key in home.keys_in_force() if key["use"] == "enc"]
     body = digest_members(Import(set_id, 0, as_of, people), progress("digests", len(people)))
@@ -65,6 +66,7 @@ def _store(home: Home, set_id: str, as_of: str, people: "tuple[Person, ...]") ->
         new = Import(set_id, next_roster_version(connection), as_of, people)
         stored = StoredRoster(new.version, set_id, as_of, now_text(), len(people), body)
         put_roster(connection, stored, seal_members(new, recipients))
+        sign_import(connection, new.version, Signer(home.key("document")))
     return new.version
 
 

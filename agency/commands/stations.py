@@ -192,8 +192,8 @@ def excuse(home: Home, arguments: argparse.Namespace) -> int:
             here = [Excuse(*chain.key, first, last, OPERATOR, now_text()) for first, last in gaps(connection, chain)]
             put_excuses(connection, chain.key, here)
             given_up += here
-        if given_up:
-            accesses.put(connection, arguments, "station excuse", f"{arguments.station}, {len(given_up)} stretches")
+        for one in given_up:
+            accesses.put(connection, arguments, "station excuse", one.named)
     for one in given_up:
         say(f"{one.chain}: {one.first} to {one.last} are given up; 'card-agency audit' goes on naming them")
     say("receipts follow when the station sends next" if given_up else f"nothing of {arguments.station} is missing")

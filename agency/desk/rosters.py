@@ -6,10 +6,14 @@ from typing import Any
 
 from agency.desk.opening import OpeningKeys, open_with
 from agency.desk.people import MEMBER, Person
+from agency.store.database import Connection
+from agency.store.rosters import put_import, roster_digest
 from appliance.errors import VerificationError
 from appliance.events.roster import roster_body
 from appliance.events.seal import seal
-from appliance.events.sign import Jwk
+from appliance.events.sign import Jwk, KeySet, MessageType, Signer
+
+IMPORT_TYPE = MessageType("card-roster-import+jws")
 
 
 def member_context(set_id: str, version: int, index: int) -> str:
@@ -49,6 +53,21 @@ def digest_members(new: Import, progress: Callable[[int], None]) -> dict[str, An
     members = [person.citizen_id for person in new.people if person.is_member and person.citizen_id]
     officers = [person.citizen_id for person in new.people if person.is_officer]
     return roster_body(new.set, new.as_of, members, progress, officers)
+
+
+def sign_import(connection: Connection, version: int, signer: Signer) -> None:
+    """Sign a roster as it was imported: whoever writes into the database can make seals, and no signature."""
+    said = {"version": version, "sha256": roster_digest(connection, version)}
+    put_import(connection, version, signer.sign(said, IMPORT_TYPE))
+
+
+def is_as_imported(connection: Connection, version: int, jws: str | None, keys: KeySet) -> bool:
+    """Say whether a roster is what was signed at its import."""
+    try:
+        said = keys.verify(jws or "", IMPORT_TYPE, "document")
+    except VerificationError:
+        return False
+    return said == {"version": version, "sha256": roster_digest(connection, version)}
 
 
 def open_member(sealed: dict[str, Any], context: str, keys: OpeningKeys) -> Person:

@@ -28,7 +28,7 @@ from agency.store.documents import list_documents
 from agency.store.epoch import Reach, reach
 from agency.store.gaps import OPERATOR, GivenUp
 from agency.store.stations import event_keys, flags
-from agency.store.strays import strays
+from agency.store.strays import strangers, strays
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet
@@ -225,6 +225,8 @@ def _altered(kept: Quarantined | chains.Fork) -> str:
 
 
 def _strays(connection: Connection) -> Iterator[Problem]:
+    for kind, name in strangers(connection):
+        yield Problem("edited", "", name, f"a {kind} acts in the database that nobody of ours made")
     for one in strays(connection):
         yield Problem("edited", "", one.table, f"{one.rows} rows name a {one.of} that is not held: {one.names}")
 

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from agency.ingest.bundle import KeyRing
+from agency.store.accesses import decided
 from agency.store.chains import ChainKey
 from agency.store.database import Connection
 from agency.store.gaps import OPERATOR, Excuse, declaring_event, excuses
@@ -23,7 +24,9 @@ def invented(connection: Connection, key: ChainKey, ring: KeyRing) -> list[Excus
 
 def _is_believed(connection: Connection, one: Excuse, ring: KeyRing) -> bool:
     is_stretch = isinstance(one.first, int) and isinstance(one.last, int) and 0 < one.first <= one.last
-    return is_stretch and (one.by == OPERATOR or _is_declared(connection, one, ring))
+    if one.by == OPERATOR:
+        return is_stretch and decided(connection, "station excuse", one.named)
+    return is_stretch and _is_declared(connection, one, ring)
 
 
 def _is_declared(connection: Connection, one: Excuse, ring: KeyRing) -> bool:

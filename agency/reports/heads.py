@@ -6,9 +6,10 @@ beside the database; a copy of that file on another machine is out of reach for 
 
 The first line is a JWS over the hash of the others::
 
-    chain ULID KID THROUGH HELD HASH
+    chain ULID KID THROUGH HELD HASH TOP ALL
     apart HASH
     approved STATION KID AT
+    flag STATION REASON
     access NUMBER DIGEST
     rows TABLE NUMBER
 """
@@ -21,8 +22,11 @@ from dataclasses import dataclass
 from agency.clock import now_text
 from agency.reports.problems import Problem
 from agency.store import heads as store
+from agency.store.accesses import decided
 from agency.store.chains import ChainKey, find_chain, is_apart, links_between
 from agency.store.database import Connection
+from agency.store.gaps import highest
+from agency.store.stations import flags
 from appliance.errors import VerificationError
 from appliance.events.sign import KeySet, MessageType, Signer
 
@@ -44,9 +48,12 @@ class Heads:
 
 def compose(connection: Connection, signer: Signer) -> str:
     """Return the file for the store as it is."""
-    lines = [f"chain {h.key.id} {h.key.kid} {h.through} {h.held} {h.hash}" for h in store.heads(connection)]
+    lines = [
+        f"chain {h.key.id} {h.key.kid} {h.through} {h.held} {h.hash} {h.top} {h.all}" for h in store.heads(connection)
+    ]
     lines += [f"apart {hash_}" for hash_ in store.apart(connection)]
     lines += [f"approved {one.station} {one.kid} {one.at}" for one in store.approvals(connection)]
+    lines += [f"flag {station} {reason}" for station, reason in flags(connection)]
     lines.append("access {} {}".format(*store.log(connection)))
     lines += [f"rows {table} {count}" for table, count in store.row_counts(connection).items()]
     said = {"made_at": now_text(), "lines": len(lines), "sha256": _digest(lines)}
@@ -71,8 +78,11 @@ def gone(connection: Connection, seen: Heads) -> Iterator[Problem]:
     rows, approvals = store.row_counts(connection), set(store.approvals(connection))
     for line in seen.lines:
         match line.split(" "):
-            case ["chain", id_, kid, through, held, hash_]:
-                yield from _gone_of(connection, store.Head(ChainKey(id_, kid), int(through), int(held), hash_), seen)
+            case ["chain", id_, kid, through, held, hash_, top, all_]:
+                head = store.Head(ChainKey(id_, kid), int(through), int(held), hash_, int(top), int(all_))
+                yield from _gone_of(connection, head, seen)
+            case ["flag", station, reason] if not _is_kept(connection, station, reason, seen):
+                yield Problem("gone", station, reason, f"a flag of {seen.made_at} that no 'station clear' took away")
             case ["apart", hash_] if not is_apart(connection, hash_):
                 yield Problem("gone", "", hash_, f"stood apart as a fork or in the quarantine at {seen.made_at}")
             case ["approved", station, kid, at] if store.Approval(station, kid, at) not in approvals:
@@ -92,14 +102,26 @@ def _gone_of(connection: Connection, head: store.Head, seen: Heads) -> Iterator[
         yield Problem("gone", "", place, f"a chain was held at {seen.made_at}, and is not now")
         return
     held = store.held_through(connection, head.key, head.through)
+    held_now = store.held_through(connection, head.key, head.top)
     at_head = links_between(connection, head.key, head.through, head.through).get(head.through)
     if held < head.held:
         words = f"{head.held} events were held up to here at {seen.made_at}, {held} are now"
         yield Problem("gone", chain.station, place, words)
     elif head.through and (at_head is None or at_head.hash != head.hash):
         yield Problem("gone", chain.station, place, f"another event was held here at {seen.made_at}")
+    elif held_now < head.all or highest(connection, head.key) < head.top:
+        yield Problem(
+            "gone", chain.station, place, f"{head.all} events to {head.top} were held at {seen.made_at}, beyond gaps"
+        )
     elif chain.high_water < head.through:
         yield Problem("gone", chain.station, place, f"the high-water mark was here at {seen.made_at}")
+
+
+def _is_kept(connection: Connection, station: str, reason: str, seen: Heads) -> bool:
+    """Say whether a flag stands, or an operator took it away since."""
+    return (station, reason) in flags(connection) or decided(
+        connection, "station clear", f"{station} {reason}", seen.made_at
+    )
 
 
 def _digest(lines: Sequence[str]) -> str:

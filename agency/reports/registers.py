@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from agency.desk.authority import Issued
 from agency.desk.enrolment import stations_jwks
 from agency.desk.opening import OpeningKeys
-from agency.desk.rosters import member_context, open_member
+from agency.desk.rosters import is_as_imported, member_context, open_member
 from agency.reports.problems import Problem
 from agency.store.database import Connection
 from agency.store.documents import list_documents
-from agency.store.rosters import StoredRoster, list_rosters, sealed_members
+from agency.store.rosters import StoredRoster, list_rosters, sealed_members, signed_imports
 from agency.store.stations import event_keys, list_certificates
 from appliance.errors import VerificationError
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet
@@ -46,12 +46,14 @@ def audit_rosters(
     connection: Connection, keys: OpeningKeys, public: KeySet, counts: Counter[str], progress: Callable[[int], None]
 ) -> Iterator[Problem]:
     """Yield the rosters whose members or digests are not those that were imported."""
-    signed = dict(_signed_bodies(connection, public))
+    signed, imports = dict(_signed_bodies(connection, public)), signed_imports(connection)
     for roster in list_rosters(connection):
         counts["rosters"] += 1
         place = f"{roster.set}/{roster.version}"
         if (roster.set, roster.as_of) != (roster.body.get("set"), roster.body.get("as_of")):
             yield Problem("roster", "", place, "its set or date is not that of its digests")
+        if not is_as_imported(connection, roster.version, imports.get(roster.version), public):
+            yield Problem("roster", "", place, "is not what was signed at its import")
         if signed.get(roster.version, roster.body) != roster.body:
             yield Problem("roster", "", place, "its digests are not those of the document that was signed for it")
         faults = [fault for fault in _members(connection, roster, keys, counts, progress) if fault]

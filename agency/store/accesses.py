@@ -32,6 +32,12 @@ def put_access(connection: Connection, new: Access) -> None:
     connection.execute(insert(access).values(**vars(new)))
 
 
+def decided(connection: Connection, command: str, about: str, since: str = "") -> bool:
+    """Say whether a decision stands here, made at ``since`` (RFC 3339) or later."""
+    which = (access.c.command == command) & (access.c.about == about) & (access.c.at >= since)
+    return connection.execute(select(access.c.number).where(which).limit(1)).first() is not None
+
+
 def list_accesses(connection: Connection, limit: int) -> list[Access]:
     """Return the newest rows, the newest last."""
     columns = [column for column in access.c if column.name != "number"]

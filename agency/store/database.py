@@ -32,7 +32,7 @@ T = TypeVar("T", dict[str, Any], list[Any])
 FAILURES = (SQLAlchemyError, sqlite3.Error)  # what the database itself raises
 
 _FACTS = ("agency", "host", "port")
-_ONLY_LACKS_TABLES = ("1", "2")  # versions that differ from the present one by whole tables
+_ONLY_LACKS_TABLES = ("1", "2", "3")  # versions that differ from the present one by whole tables
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
 _TRIES, _PAUSE_S = 3, 0.2
 

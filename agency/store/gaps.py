@@ -34,6 +34,11 @@ class Excuse:
     by: str
     noted_at: str
 
+    @property
+    def named(self) -> str:
+        """Return the stretch in a few words, as it stands in ``access``."""
+        return f"{self.chain} {self.first} to {self.last}"
+
 
 def put_excuses(connection: Connection, key: ChainKey, new: Iterable[Excuse], most: int | None = None) -> None:
     """Add excuses of one chain, until it has ``most``; one that begins at the same place already stays as it is."""

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from agency.store.chains import ChainKey, list_chains
 from agency.store.database import Connection
+from agency.store.gaps import highest
 from agency.store.health_visits import OPENING
 from agency.store.stations import event_keys
 from agency.store.tables import access, document, event, fork, health_visit, quarantine, question, roster, station
@@ -24,12 +25,16 @@ class Head(NamedTuple):
         through: its high-water mark.
         held: how many positions up to there are held; fewer than ``through`` where some are given up.
         hash: of position ``through``; the kid when that is 0.
+        top: the highest position that is held.
+        all: how many positions are held, those above the mark too.
     """
 
     key: ChainKey
     through: int
     held: int
     hash: str
+    top: int
+    all: int
 
 
 class Approval(NamedTuple):
@@ -50,7 +55,8 @@ def heads(connection: Connection) -> Iterator[Head]:
     """Yield the head of every chain."""
     for chain in list_chains(connection):
         held = held_through(connection, chain.key, chain.high_water)
-        yield Head(chain.key, chain.high_water, held, chain.hash)
+        top = highest(connection, chain.key)
+        yield Head(chain.key, chain.high_water, held, chain.hash, top, held_through(connection, chain.key, top))
 
 
 def held_through(connection: Connection, key: ChainKey, sequence: int) -> int:

@@ -1,5 +1,6 @@
 """Rosters: sealed members and the digests that go to stations. Versions count through all sets and never go down."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select
 
 from agency.store.database import Connection, held_json
-from agency.store.tables import roster, roster_member
+from agency.store.tables import roster, roster_import, roster_member
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,27 @@ def put_roster(connection: Connection, new: StoredRoster, sealed_members: Iterab
     ]
     if rows:
         connection.execute(insert(roster_member), rows)
+
+
+def roster_digest(connection: Connection, version: int) -> str:
+    """Return the SHA-256 of a roster as it is held, its members too; hexadecimal."""
+    digest = hashlib.sha256()
+    row = connection.execute(select(roster).where(roster.c.version == version)).one()
+    digest.update(json.dumps(list(row)).encode())
+    members = select(roster_member.c.member_index, roster_member.c.sealed).where(roster_member.c.version == version)
+    for member in connection.execute(members.order_by(roster_member.c.member_index)):
+        digest.update(json.dumps(list(member)).encode())
+    return digest.hexdigest()
+
+
+def put_import(connection: Connection, version: int, jws: str) -> None:
+    """Keep what was signed of an import."""
+    connection.execute(insert(roster_import).values(version=version, jws=jws))
+
+
+def signed_imports(connection: Connection) -> dict[int, str]:
+    """Return what was signed of each import, by version."""
+    return {row.version: row.jws for row in connection.execute(select(roster_import))}
 
 
 def newest_rosters(connection: Connection) -> list[StoredRoster]:

@@ -6,7 +6,7 @@ The database does not let anybody of ours leave one; whoever writes past its rul
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Column, Table, and_, func, or_, select
+from sqlalchemy import Column, Table, and_, func, or_, select, text
 
 from agency.store.database import Connection
 from agency.store.tables import METADATA, chain, excused, quarantine
@@ -38,6 +38,13 @@ def strays(connection: Connection) -> Iterator[Stray]:
         is_named = and_(*(own.is_not(None) for own in columns))
         for *values, rows in connection.execute(query.where(is_lost & is_named)):
             yield Stray(table.name, " ".join(map(str, values)), parent.name, rows)
+
+
+def strangers(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Yield kind and name of what acts in the database by itself; nothing of ours does."""
+    if connection.dialect.name == "sqlite":
+        acting = text("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name")
+        yield from ((kind, name) for kind, name in connection.execute(acting))
 
 
 def _references() -> Iterator[tuple[Table, Table, Mapping[Column[object], Column[object]]]]:

@@ -8,6 +8,8 @@ not fit (another event in the same place, an event that does not link) goes to `
 ``question`` holds each online question from the moment at which somebody may have been asked, and its answer.
 ``health_visit`` holds visits that were opened; ``subject`` is a keyed hash whose key is not in here.
 
+``roster_import`` holds what was imported as a roster, signed: seals are made with public keys, by anybody.
+
 ``access`` holds who had seals opened, and what operators decided.
 
 ``excused`` names stretches of a chain that will never come: declared lost in an event that its own key signed (``by``
@@ -35,7 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 
 METADATA = MetaData()
 
@@ -203,6 +205,14 @@ roster_member = Table(
     Column("version", ForeignKey("roster.version"), primary_key=True),
     Column("member_index", Integer, primary_key=True, autoincrement=False),
     Column("sealed", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+roster_import = Table(
+    "roster_import",
+    METADATA,
+    Column("version", ForeignKey("roster.version"), primary_key=True),
+    Column("jws", Text, nullable=False),
     sqlite_strict=True,
 )
 

@@ -99,6 +99,7 @@ def test_what_an_operator_decides_leaves_a_row(office: Office) -> None:
     desk.run("station", "clear", "bkk-001")
     rows = [(one["command"], one["about"], one["purpose"]) for one in desk.run("access", "--json").json()]
     assert rows == [
-        ("station excuse", "bkk-001, 2 stretches", "the disk burnt"),
+        ("station excuse", f"{office.station.chain.id} 2 to 2", "the disk burnt"),
+        ("station excuse", f"{office.station.chain.id} 4 to 4", "the disk burnt"),
         ("station clear", "bkk-001 fork", "a cloned image"),
     ]

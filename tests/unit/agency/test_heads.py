@@ -8,6 +8,7 @@ import pytest
 from agency.ingest.receipts import Address, compose
 from agency.reports.heads import HEADS_TYPE
 from agency.store.receipts import keep_receipts
+from agency.store.stations import flag_station
 from appliance.events.sign import Signer
 from tests.unit.agency.conftest import Office
 from tests.unit.agency.fleet import Pupil, Station, visits
@@ -23,8 +24,10 @@ def audited(office: Office) -> Office:
     office.take(station.visit(Pupil.make(8)))
     office.take(twin.visit(Pupil.make(9)))
     keep_receipt(office)
+    station.visit(Pupil.make(10))  # which never comes
+    office.take(station.visit(Pupil.make(11)))
     office.desk.run("station", "clear", "bkk-001")
-    assert codes(office) == ["quarantine", "fork"]
+    assert codes(office) == ["gap", "quarantine", "fork"]
     return office
 
 
@@ -76,6 +79,7 @@ EDITS = {
     "a mark that goes back": (BACK_TO_4, "DELETE FROM receipt"),
     "when a station was approved": ("UPDATE station SET approved_at = '2020-01-01T00:00:00+00:00'",),
     "when a key was approved": ("UPDATE event_key SET approved_at = '2020-01-01T00:00:00+00:00'",),
+    "what is held above a gap": ("DELETE FROM event WHERE sequence > 8",),
     "who opened seals": ("DELETE FROM access",),
     "what for": ("UPDATE access SET purpose = 'a parent asked'",),
     "the newest row of it": ("DELETE FROM access WHERE number = (SELECT max(number) FROM access)",),
@@ -96,8 +100,7 @@ def test_the_file_goes_on_with_the_store(audited: Office) -> None:
     audited.take(audited.station.visit(Pupil.make(20)))
     assert "gone" not in codes(audited)
     assert audited.desk.home.heads.read_text("utf-8") != before
-    edit(audited, "DELETE FROM event WHERE sequence = 8", "UPDATE chain SET high_water = 7, hash = (SELECT hash"
-         " FROM event WHERE sequence = 7)")  # fmt: skip
+    edit(audited, "DELETE FROM event WHERE sequence = 10")
     assert "gone" in codes(audited)
 
 
@@ -122,6 +125,40 @@ def test_a_store_that_somebody_wrote_into_is_not_what_later_audits_are_held_agai
     assert "gone" not in codes(audited)
 
 
+def test_a_flag_goes_by_a_command_and_by_nothing_else(office: Office) -> None:
+    office.take(*visits(office.station, 2))
+    with office.database.write() as connection:
+        flag_station(connection, "bkk-001", "chain_broken")
+    assert codes(office) == ["flag"]
+    edit(office, "UPDATE station SET flag = NULL")
+    assert codes(office) == ["gone"]
+    edit(office, "UPDATE station SET flag = 'chain_broken'")
+    office.desk.run("station", "clear", "bkk-001")
+    assert codes(office) == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TRIGGER silent AFTER INSERT ON access BEGIN DELETE FROM access; END",
+        "CREATE VIEW elsewhere AS SELECT * FROM event",
+    ],
+)
+def test_nothing_acts_in_the_database_unseen(office: Office, made: str) -> None:
+    edit(office, made)
+    ran = office.desk.run("audit")
+    assert (ran.code, "that nobody of ours made" in ran.out) == (1, True)
+
+
+def test_an_excuse_that_lies_in_wait_is_of_nobody(office: Office) -> None:
+    office.take(*visits(office.station, 2))
+    edit(
+        office,
+        "INSERT INTO excused SELECT id, kid, 4, 9999999, 'operator', '2026-11-24T00:00:00+00:00' FROM chain",
+    )
+    assert codes(office) == ["edited"]
+
+
 def test_a_good_event_cannot_be_put_among_those_that_do_not_count(audited: Office) -> None:
     moved = (
         "INSERT INTO quarantine SELECT hash, station, kid, chain, sequence, previous, 'contradiction', received_at, jws"
@@ -129,7 +166,7 @@ def test_a_good_event_cannot_be_put_among_those_that_do_not_count(audited: Offic
         "DELETE FROM event WHERE sequence = 3",
     )
     edit(audited, *moved)
-    assert sorted(codes(audited)) == ["edited", "fork", "quarantine", "quarantine"]
+    assert sorted(codes(audited)) == ["edited", "fork", "gap", "quarantine", "quarantine"]
     edit(audited, "UPDATE quarantine SET code = 'revoked' WHERE sequence = 3")
     assert "edited" in codes(audited), "its key is not revoked"
 

@@ -180,7 +180,7 @@ EDITS = [
     ("UPDATE event SET kid='k' WHERE sequence=6", {("high_water", "6"), ("edited", "event")}),
     ("DELETE FROM chain", {("edited", "event")}),
     ("UPDATE station SET id='cnx-002'", {("edited", name) for name in ("event", "event_key", "certificate", "chain")}),
-    ("DELETE FROM roster", {("edited", "roster_member"), ("edited", "document")}),
+    ("DELETE FROM roster", {("edited", name) for name in ("roster_member", "roster_import", "document")}),
     (
         "INSERT INTO excused SELECT id, kid, 8, 9, 'x', '2026-11-23' FROM chain",
         {("edited", "{chain}")},
@@ -208,6 +208,11 @@ EDITS = [
     (
         "INSERT INTO event_key SELECT 'k', 'bkk-001', jwk, approved_at, NULL FROM event_key",
         {("key", "stations.jwks")},
+    ),
+    ("DELETE FROM roster_import", {("roster", "1")}),
+    (
+        'INSERT INTO roster SELECT 2, "set", as_of, imported_at, people, body FROM roster',
+        {("roster", "2")},
     ),
     ("DELETE FROM roster_member WHERE member_index=0", {("roster", "1")}),
     ("UPDATE roster_member SET member_index=7 WHERE member_index=0", {("roster", "1")}),
