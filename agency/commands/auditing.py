@@ -95,15 +95,20 @@ def _audited(home: Home, against: Path | None, *, is_told: bool) -> "Audit":
             faults.append(Problem("gone", "", path.name, f"tells nothing: {_why(error)}; look, then move it away"))
     with Database.open(home.database) as database:
         agency = database.meta()["agency"]
+        seen, published = Witness(home.witness).read(), read_jwks(home.public / "stations.jwks")  # before the snapshot
         with database.read() as connection:
             contents = _contents(home, connection, agency)
-            published = read_jwks(home.public / "stations.jwks")
-            witnesses = Witnesses(Witness(home.witness).read(), published, heads, home.ca())
+            witnesses = Witnesses(seen, published, heads, home.ca())
             say_so = progress("audited") if is_told else lambda done: None
             result = audit_of(connection, home.public_keys(), contents, say_so, witnesses)
             result.problems.extend(faults)
-            if not any(problem.code in _ALTERED for problem in result.problems):
+            altered = sorted({problem.code for problem in result.problems} & set(_ALTERED))
+            if not altered:
                 _leave_heads(home, connection)
+            elif is_told:
+                say(
+                    f"{home.heads} stays as it was until nothing is {' or '.join(altered)}; a restore: docs/operations.md"
+                )
     return result
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agency.store.database import AlteredRow
 
-_UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
+_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)

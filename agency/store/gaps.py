@@ -105,7 +105,8 @@ class GivenUp:
 
     def by(self, sequence: int) -> list[str]:
         """Return by whose word a stretch is given up that holds ``sequence``."""
-        return sorted(self._by[self._at(sequence)])
+        at = self._at(sequence)
+        return sorted(self._by[at]) if at >= 0 else []
 
     def _at(self, sequence: int) -> int:
         return bisect_right(self._firsts, sequence) - 1

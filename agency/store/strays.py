@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Column, Table, and_, func, or_, select, text
 
 from agency.store.database import Connection
-from agency.store.tables import METADATA, chain, excused, quarantine
+from agency.store.tables import METADATA, chain, quarantine
 
 
 class Stray(NamedTuple):
@@ -29,7 +29,7 @@ class Stray(NamedTuple):
 
 
 def strays(connection: Connection) -> Iterator[Stray]:
-    """Yield what leads nowhere. A quarantined event without a place has no chain to lead to."""
+    """Yield what leads nowhere. A quarantined event may have no place, and an excuse may come first."""
     for table, parent, columns in _references():
         named = parent.alias()
         join = and_(*(named.c[theirs.name] == own for own, theirs in columns.items()))
@@ -52,5 +52,4 @@ def _references() -> Iterator[tuple[Table, Table, Mapping[Column[object], Column
         for reference in table.foreign_key_constraints:
             columns = {element.parent: element.column for element in reference.elements}
             yield table, reference.referred_table, columns
-    for table in (quarantine, excused):
-        yield table, chain, {table.c.chain: chain.c.id, table.c.kid: chain.c.kid}
+    yield quarantine, chain, {quarantine.c.chain: chain.c.id, quarantine.c.kid: chain.c.kid}

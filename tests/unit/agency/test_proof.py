@@ -305,6 +305,15 @@ def test_no_row_that_somebody_wrote_ends_in_an_internal_error(held: Office, comm
         assert "internal error" not in ran.err, (statement, ran)
 
 
+def test_a_number_that_is_none_ends_no_audit(held: Office) -> None:
+    with sqlite3.connect(held.desk.home.database) as connection:
+        connection.execute("UPDATE event SET sequence = -1 WHERE sequence = 3")
+    ran = held.desk.run("audit", "--json")
+    assert ran.code == 1, ran.err
+    told = {(p["code"], p["place"].rpartition("/")[2]) for p in ran.json()["problems"]}
+    assert {("edited", "-1"), ("missing", "4")} <= told
+
+
 def test_a_column_holds_nothing_else_whoever_writes(held: Office) -> None:
     with sqlite3.connect(held.desk.home.database) as connection:
         for statement in ("UPDATE event SET jws = x'ff'", "UPDATE chain SET high_water = 'x'"):

@@ -83,3 +83,9 @@ def test_one_chain_with_odd_words_hides_no_other(office: Office) -> None:
     office.take(begin_anew(other, [], chain=NEVER_HELD), station="cnx-002")
     assert office.desk.run("station", "clear", "cnx-002").code == 0
     assert codes(office) == ["lost_chain", "lost_chain"]
+
+
+def test_a_break_that_names_a_chain_that_never_came_leaves_no_trace_of_an_intruder(office: Office) -> None:
+    office.take(*visits(office.station, 3))
+    office.take(begin_anew(office.station, [[1, 7]], chain=NEVER_HELD))
+    assert codes(office) == ["lost_chain"]
