@@ -106,9 +106,8 @@ def _audited(home: Home, against: Path | None, *, is_told: bool) -> "Audit":
             if not altered:
                 _leave_heads(home, connection)
             elif is_told:
-                say(
-                    f"{home.heads} stays as it was until nothing is {' or '.join(altered)}; a restore: docs/operations.md"
-                )
+                why = " or ".join(altered)
+                say(f"{home.heads} stays as it was until nothing is {why}; after a restore see docs/operations.md")
     return result
 
 
