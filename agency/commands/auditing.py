@@ -74,7 +74,9 @@ def _wait(stop: threading.Event, seconds: float) -> None:
 
 
 def _words(problem: "Problem") -> str:
-    return f"{problem.code}: {problem.station or '-'} {problem.place}: {problem.text}"
+    """Return a finding as one line; what somebody wrote into the database does nothing to a terminal."""
+    words = f"{problem.code}: {problem.station or '-'} {problem.place}: {problem.text}"
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in words)
 
 
 def _audited(home: Home, against: Path | None, *, is_told: bool) -> "Audit":

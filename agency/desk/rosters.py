@@ -76,8 +76,8 @@ def open_member(sealed: dict[str, Any], context: str, keys: OpeningKeys) -> Pers
     Raises:
         VerificationError: altered, moved, or sealed to others.
     """
-    fields = open_with(sealed, keys, context)
     try:
+        fields = open_with(sealed, keys, context)
         return Person(fields["citizen_id"], fields["member"], fields["name"], fields.get("role", MEMBER))
-    except KeyError:
-        raise VerificationError("a sealed member lacks a field") from None
+    except (LookupError, TypeError, AttributeError):
+        raise VerificationError("a sealed member is none, or lacks a field") from None

@@ -150,6 +150,14 @@ def test_nothing_acts_in_the_database_unseen(office: Office, made: str) -> None:
     assert (ran.code, "that nobody of ours made" in ran.out) == (1, True)
 
 
+def test_what_somebody_wrote_does_nothing_to_a_terminal(office: Office) -> None:
+    edit(office, "UPDATE station SET flag = 'x' || char(10) || 'clean' || char(27) || '[8m'")
+    ran = office.desk.run("audit")
+    assert ran.code == 1
+    assert "clean" not in ran.out.splitlines()
+    assert "\x1b" not in ran.out
+
+
 def test_an_excuse_that_lies_in_wait_is_of_nobody(office: Office) -> None:
     office.take(*visits(office.station, 2))
     edit(

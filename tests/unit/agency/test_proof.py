@@ -305,6 +305,16 @@ def test_no_row_that_somebody_wrote_ends_in_an_internal_error(held: Office, comm
         assert "internal error" not in ran.err, (statement, ran)
 
 
+@pytest.mark.parametrize("sealed", ['{"recipients": [1]}', "{}", '{"recipients": "x"}'])
+def test_a_seal_that_is_none_is_no_error_of_ours(held: Office, sealed: str) -> None:
+    assert held.desk.import_roster([Pupil.make(1)], held.folder).code == 0
+    with sqlite3.connect(held.desk.home.database) as connection:
+        connection.execute("UPDATE roster_member SET sealed = ?", (sealed,))
+    ran = held.desk.run("attendance", "--date", DAY)
+    assert (ran.code, "internal error" in ran.err) == (1, False)
+    assert "roster" in held.desk.run("audit").out
+
+
 def test_a_number_that_is_none_ends_no_audit(held: Office) -> None:
     with sqlite3.connect(held.desk.home.database) as connection:
         connection.execute("UPDATE event SET sequence = -1 WHERE sequence = 3")
