@@ -20,7 +20,7 @@ from agency.ingest.verification import REVOKED, TRIPPED, Finding
 from agency.store import chains
 from agency.store.chains import Chain, ChainKey, Link
 from agency.store.database import FAILURES, Connection
-from agency.store.gaps import MOST_DECLARED, Excuse, GivenUp, excuses, put_excuses
+from agency.store.gaps import MOST_DECLARED, Excuse, GivenUp, count_excused_chains, excuses, put_excuses
 from agency.store.stations import flag_station
 from appliance.errors import VerificationError
 from appliance.events.chain import Position, jws_hash
@@ -214,9 +214,12 @@ class Ledger:
             told = [
                 Excuse(*key, first, last, finding.hash, self._now) for first, last in broken["lost"] if first <= last
             ]
-            put_excuses(self._connection, key, told, MOST_DECLARED)
             if key not in self._accounts:
                 self._read(key, set())
+            if key not in self._accounts and count_excused_chains(self._connection, key.kid) >= MOST_CHAINS:
+                flag_station(self._connection, finding.station, "too_many_chains")
+                return  # nobody sets so many databases aside that none of them was ever heard of
+            put_excuses(self._connection, key, told, MOST_DECLARED)
             if key in self._accounts:
                 self._accounts[key].given_up = None  # there is more now
                 self.reopened.add(Address(finding.station, key))

@@ -14,7 +14,7 @@ from typing import Any
 from agency.ingest.bundle import KeyRing, position_of
 from agency.ingest.rows import told_columns
 from agency.reports.contents import Contents
-from agency.reports.excuses import believed, invented
+from agency.reports.excuses import Excuses
 from agency.reports.heads import Heads, gone
 from agency.reports.problems import Problem, guarded
 from agency.reports.questions import audit_questions, audit_visits
@@ -87,17 +87,19 @@ def audit(
     result = Audit()
     result.counts["stations"] = len({key.station for key in keys})
     ring = KeyRing(keys)
+    excuses = Excuses(connection, ring)
     owned = chains.list_chains(connection)
     result.problems.extend(_flags(connection))
     result.problems.extend(_clashes(owned))
-    for chain in sorted(owned, key=lambda chain: chain.station):
+    for chain in sorted(owned, key=lambda chain: (chain.station, chain.kid)):
         result.counts["chains"] += 1
         contents.begin(chain)
         found = one_after_the_other(
-            _audit_chain(connection, chain, ring, contents, result.counts, progress), contents.end(chain)
+            _audit_chain(connection, chain, ring, excuses, contents, result.counts, progress=progress),
+            contents.end(chain),
         )
         result.problems.extend(guarded(found, chain.station, chain.id))
-    result.problems.extend(guarded(audit_successions(connection, owned, ring, result.counts), "", "chains"))
+    result.problems.extend(guarded(audit_successions(connection, owned, ring, excuses, result.counts), "", "chains"))
     public = KeySet(agency_keys)
     result.problems.extend(guarded(audit_receipts(connection, owned, public, result.counts), "", "receipts"))
     seen, here = witnesses.reach, reach(connection)
@@ -137,13 +139,16 @@ def _audit_chain(
     connection: Connection,
     chain: Chain,
     ring: KeyRing,
+    excuses: Excuses,
     contents: Contents,
     counts: Counter[str],
+    *,
     progress: Callable[[int], None],
 ) -> Iterator[Problem]:
     sequence, hash_ = 0, chain.kid
-    given_up = GivenUp(believed(connection, chain.key, ring))
-    for one in invented(connection, chain.key, ring):
+    told = excuses.of(chain.key)
+    given_up = GivenUp(told.believed)
+    for one in told.invented:
         yield Problem("edited", chain.station, chain.id, f"an excuse for {one.first} to {one.last} of nobody")
     hash_at_mark = chain.kid if chain.high_water == 0 else None
     for row in chains.chain_rows(connection, chain.key):

@@ -1,48 +1,64 @@
 """The excuses that an audit believes: those whose event is held, signed by the chain's own key, and says so itself."""
 
-from contextlib import suppress
+from collections import defaultdict
+from typing import NamedTuple
 
 from agency.ingest.bundle import KeyRing
 from agency.store.accesses import decided
 from agency.store.chains import ChainKey
 from agency.store.database import Connection
-from agency.store.gaps import OPERATOR, Excuse, declaring_event, excuses
+from agency.store.gaps import OPERATOR, Excuse, declaring_events, excuses
 from appliance.errors import VerificationError
 from appliance.events.chain import jws_hash
 from appliance.events.schema import EVENT
 
 
-def believed(connection: Connection, key: ChainKey, ring: KeyRing) -> list[Excuse]:
-    """Return the excuses of a chain, without those that somebody only wrote into the table."""
-    return _sorted_out(connection, key, ring)[0]
+class Sorted(NamedTuple):
+    """The excuses of a chain: those that are believed, and those that somebody only wrote into the table."""
+
+    believed: list[Excuse]
+    invented: list[Excuse]
 
 
-def invented(connection: Connection, key: ChainKey, ring: KeyRing) -> list[Excuse]:
-    """Return the excuses of a chain that somebody only wrote into the table."""
-    return _sorted_out(connection, key, ring)[1]
+class Excuses:
+    """Sorts out the excuses of chains; what a key declares lost is read once, where its chains follow each other.
 
+    Args:
+        connection: reading one consistent state.
+        ring: the event keys of the stations.
+    """
 
-def _sorted_out(connection: Connection, key: ChainKey, ring: KeyRing) -> tuple[list[Excuse], list[Excuse]]:
-    held = excuses(connection, key)
-    declared = {by: _declared(connection, by, key, ring) for by in {one.by for one in held} - {OPERATOR}}  # each once
-    good: list[Excuse] = []
-    bad: list[Excuse] = []
-    for one in held:
-        is_stretch = isinstance(one.first, int) and isinstance(one.last, int) and 0 < one.first <= one.last
-        is_decided = one.by == OPERATOR and decided(connection, "station excuse", one.named)
-        is_said = one.by != OPERATOR and (one.first, one.last) in declared[one.by]
-        (good if is_stretch and (is_decided or is_said) else bad).append(one)
-    return good, bad
+    def __init__(self, connection: Connection, ring: KeyRing) -> None:
+        self._connection, self._ring = connection, ring
+        self._kid = ""
+        self._declared: dict[tuple[str, str], set[tuple[int, int]]] = {}
 
+    def of(self, key: ChainKey) -> Sorted:
+        """Return the excuses of a chain."""
+        found = Sorted([], [])
+        for one in excuses(self._connection, key):
+            (found.believed if self._is_believed(one, key) else found.invented).append(one)
+        return found
 
-def _declared(connection: Connection, by: str, of: ChainKey, ring: KeyRing) -> set[tuple[int, int]]:
-    """Return the stretches of a chain that the event with a hash declares lost."""
-    jws = declaring_event(connection, by)
-    with suppress(VerificationError):
-        if jws is not None and jws_hash(jws) == by:
-            key, said = ring.open(jws)
-            EVENT.check(said)
+    def _is_believed(self, one: Excuse, key: ChainKey) -> bool:
+        if not (isinstance(one.first, int) and isinstance(one.last, int) and 0 < one.first <= one.last):
+            return False
+        if one.by == OPERATOR:
+            return decided(self._connection, "station excuse", one.named)
+        if self._kid != key.kid:
+            self._kid, self._declared = key.kid, self._declarations(key.kid)
+        return (one.first, one.last) in self._declared.get((one.by, key.id), ())
+
+    def _declarations(self, kid: str) -> dict[tuple[str, str], set[tuple[int, int]]]:
+        """Return the stretches that a key declares lost, by the event's hash and the chain that it says so of."""
+        declared = defaultdict[tuple[str, str], set[tuple[int, int]]](set)
+        for by, jws in declaring_events(self._connection, kid):
+            try:
+                signer, said = self._ring.open(jws)
+                EVENT.check(said)
+            except VerificationError:
+                continue  # the audit of its own chain tells of it
             broken = said["data"].get("broken") or {}
-            if (key.kid, broken.get("chain")) == (of.kid, of.id):
-                return {(first, last) for first, last in broken["lost"]}
-    return set()
+            if signer.kid == kid and jws_hash(jws) == by and broken:
+                declared[by, str(broken["chain"])].update((first, last) for first, last in broken["lost"])
+        return dict(declared)

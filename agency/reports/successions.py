@@ -10,7 +10,7 @@ from typing import Any
 
 from agency.ingest.bundle import KeyRing
 from agency.ingest.commit import BROKEN
-from agency.reports.excuses import believed
+from agency.reports.excuses import Excuses
 from agency.reports.problems import Problem, guarded
 from agency.store.chains import Chain, ChainKey
 from agency.store.database import Connection
@@ -20,7 +20,7 @@ from appliance.events.schema import EVENT
 
 
 def audit_successions(
-    connection: Connection, owned: list[Chain], ring: KeyRing, counts: Counter[str]
+    connection: Connection, owned: list[Chain], ring: KeyRing, excuses: Excuses, counts: Counter[str]
 ) -> Iterator[Problem]:
     """Yield the chains that no event tells of, and what an event tells of the chain before that is not held."""
     by_key = defaultdict[str, list[Chain]](list)
@@ -28,7 +28,7 @@ def audit_successions(
         by_key[chain.kid].append(chain)
     for own in by_key.values():
         told = {chain.key: _told(connection, chain, ring) for chain in own}
-        begun = [chain for chain in own if told[chain.key] is None and not _is_begin_lost(connection, chain, ring)]
+        begun = [chain for chain in own if told[chain.key] is None and not _is_begin_lost(connection, chain, excuses)]
         for chain in begun[1:]:
             words = f"{begun[0].id} is signed by the same key, and no event says how it ended"
             yield Problem("second_chain", chain.station, chain.id, words)
@@ -36,7 +36,7 @@ def audit_successions(
             said = told[chain.key]
             if said is not None:
                 counts["broken_chains"] += 1
-                yield from guarded(_unfulfilled(connection, chain, said, own, ring), chain.station, chain.id)
+                yield from guarded(_unfulfilled(connection, chain, said, own, excuses), chain.station, chain.id)
 
 
 def _told(connection: Connection, chain: Chain, ring: KeyRing) -> dict[str, Any] | None:
@@ -52,13 +52,13 @@ def _told(connection: Connection, chain: Chain, ring: KeyRing) -> dict[str, Any]
     return payload["data"]["broken"] if payload["type"] == BROKEN else None
 
 
-def _is_begin_lost(connection: Connection, chain: Chain, ring: KeyRing) -> bool:
+def _is_begin_lost(connection: Connection, chain: Chain, excuses: Excuses) -> bool:
     """Say whether the event that would tell of the chain before is itself one that a later chain declares lost."""
-    return first_event(connection, chain.key) is None and GivenUp(believed(connection, chain.key, ring)).through(1) >= 1
+    return first_event(connection, chain.key) is None and GivenUp(excuses.of(chain.key).believed).through(1) >= 1
 
 
 def _unfulfilled(
-    connection: Connection, chain: Chain, told: dict[str, Any], own: list[Chain], ring: KeyRing
+    connection: Connection, chain: Chain, told: dict[str, Any], own: list[Chain], excuses: Excuses
 ) -> Iterator[Problem]:
     if told["chain"] not in {other.id for other in own if other != chain}:
         words = "its first event says that the chain before was lost, and names none that is held"
@@ -68,7 +68,7 @@ def _unfulfilled(
     top = highest(connection, former)
     if top >= last:
         return
-    is_told = GivenUp(believed(connection, former, ring)).through(top + 1) >= last
+    is_told = GivenUp(excuses.of(former).believed).through(top + 1) >= last
     says = "that they are lost" if is_told else "that they were signed"
     words = f"{top + 1} to {last} are not held: {chain.id}/1 says {says}"
     yield Problem("excused" if is_told else "missing", chain.station, f"{former.id}/{last}", words)

@@ -1,14 +1,14 @@
 """Excused gaps: stretches of a chain that will never come, by whose word, and the mark that may pass over them."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select
 
 from agency.store.chains import ChainKey
 from agency.store.database import Connection
-from agency.store.tables import event, excused, quarantine
+from agency.store.tables import chain, event, excused, quarantine
 
 OPERATOR = "operator"
 MOST_DECLARED = 10_000  # stretches of one chain: who tears a chain into more pieces than that waits for an operator
@@ -59,9 +59,17 @@ def excuses(connection: Connection, key: ChainKey) -> list[Excuse]:
     return [Excuse(*row) for row in connection.execute(query.order_by(excused.c.first))]
 
 
-def declaring_event(connection: Connection, hash_: str) -> str | None:
-    """Return the signed text of the event with this hash, where it is held."""
-    return connection.execute(select(event.c.jws).where(event.c.hash == hash_).limit(1)).scalar()
+def count_excused_chains(connection: Connection, kid: str) -> int:
+    """Return for how many chains of a key there are excuses, whether such a chain is held or not."""
+    return connection.execute(select(func.count(excused.c.chain.distinct())).where(excused.c.kid == kid)).scalar_one()
+
+
+def declaring_events(connection: Connection, kid: str) -> Iterator[tuple[str, str]]:
+    """Yield hash and signed text of the events of a key by whose word something is excused; no index has a hash."""
+    own = event.c.chain.in_(select(chain.c.id).where(chain.c.kid == kid)) & (event.c.kid == kid)
+    named = event.c.hash.in_(select(excused.c.by).where(excused.c.kid == kid))
+    for row in connection.execute(select(event.c.hash, event.c.jws).where(own & named)):
+        yield row.hash, row.jws
 
 
 def highest(connection: Connection, key: ChainKey) -> int:

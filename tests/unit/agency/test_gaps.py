@@ -6,7 +6,8 @@ import pytest
 
 from agency.ingest import commit, receipts
 from agency.ingest.receipts import Address, compose
-from agency.store import chains
+from agency.reports import excuses as audit_excuses
+from agency.store import chains, gaps
 from agency.store.chains import ChainKey
 from agency.store.gaps import Excuse, GivenUp, excuses, put_excuses
 from agency.store.stations import find_station
@@ -22,6 +23,10 @@ from tests.unit.agency.fleet import CLOCK, MORNING, Station, jws_hash, visits
 def receipt(office: Office, key: ChainKey) -> Receipt:
     with office.database.read() as connection:
         return compose(connection, Address("bkk-001", key), 1)
+
+
+def declared_lost(chain: str, lost: list[list[int]]) -> dict[str, Any]:
+    return {"chain": chain, "sequence": lost[-1][-1], "hash": None, "receipt": None, "lost": lost, "salvaged": 0}
 
 
 def begin_anew(station: Station, lost: list[list[int]], **changes: Any) -> str:
@@ -250,3 +255,38 @@ def test_pieces_beyond_the_most_wait_for_an_operator(office: Office, monkeypatch
     assert receipt(office, old).missing == [[6, 6], [8, 8]]
     assert office.desk.run("station", "excuse", "bkk-001").code == 0
     assert receipt(office, old).missing == []
+
+
+def test_chains_that_nobody_holds_are_excused_up_to_a_limit(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit, "MOST_CHAINS", 3)
+    lines = visits(office.station, 9)
+    office.take(*lines[:3], *lines[5:])
+    invented = [new_ulid(1_790_000_200_000 + at) for at in range(5)]
+    for one in invented:
+        data = {"clock": CLOCK, "broken": declared_lost(one, [[1, 9]])}
+        station = office.station
+        office.take(station._append(envelope(station.origin, station.next, "chain.broken.v1", MORNING, data)))
+    with office.database.read() as connection:
+        held = [len(excuses(connection, ChainKey(one, office.station.signer.kid))) for one in invented]
+        summary = find_station(connection, "bkk-001")
+    assert held == [1, 1, 1, 0, 0]
+    assert summary is not None
+    assert summary.flag == "too_many_chains"
+    old = office.station.chain
+    office.take(begin_anew(office.station, [[4, 5]]))
+    assert receipt(office, old).missing == [], "a chain that is held is excused all the same"
+
+
+def test_the_audit_reads_what_a_key_declares_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = visits(office.station, 9)
+    office.take(*lines[:3], lines[4], *lines[6:])
+    office.take(begin_anew(office.station, [[4, 4], [6, 6]]))
+    asked: list[str] = []
+
+    def counted(connection: Any, kid: str) -> Any:
+        asked.append(kid)
+        return gaps.declaring_events(connection, kid)
+
+    monkeypatch.setattr(audit_excuses, "declaring_events", counted)
+    assert [code for code, _ in problems(office)] == ["excused", "excused"]
+    assert asked == [office.station.signer.kid]
