@@ -52,9 +52,10 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
         return
     front.show(State.READING)
     card = examine(world, profile, insertion, False, front.look_while_reading)  # connect, select, read, check
+    at_work = officers.at_work(world, card.at)
     if card.officer is not None and officers.attend(world, profile, front, card):
         return
-    visit = Visit(profile, card, earlier=_earlier(world, card.digest), officer=world.session.handle)
+    visit = Visit(profile, card, earlier=_earlier(world, profile, card.digest), officer=at_work)
     front.look_while_reading(None)
     screen = _seen_before(visit, front.chosen)
     if screen is None:
@@ -68,8 +69,13 @@ def serve(world: World, profile: Profile, keep_waiting: Callable[[], bool]) -> N
     front.wait_for_removal()  # remove
 
 
-def _earlier(world: World, digest: bytes | None) -> Attendance | None:
-    return world.outbox.last_visit(digest) if digest else None
+def _earlier(world: World, profile: Profile, digest: bytes | None) -> Attendance | None:
+    return world.outbox.last_visit(_remembered_as(profile, digest)) if digest else None
+
+
+def _remembered_as(profile: Profile, digest: bytes) -> bytes:
+    """Return under what a visit is remembered: what one service recorded, another one did not."""
+    return digest + profile.id.encode()
 
 
 def _ask(front: Front, visit: Visit) -> Visit | None:
@@ -160,7 +166,8 @@ def _record(world: World, visit: Visit, decision: Decision) -> Screen:
     """Make the visit durable and return what it shows. Raises StoreError."""
     is_without = decision.verdict in (Verdict.REFUSED, Verdict.CANCELLED) or visit.first.digest is None
     choice = None if is_without else visit.choice
-    memory = Attendance(visit.digest, decision.outcome, choice, visit.at) if visit.digest else None
+    subject = _remembered_as(visit.profile, visit.digest) if visit.digest else None
+    memory = Attendance(subject, decision.outcome, choice, visit.at) if subject else None
     places: list[Position] = []
 
     def build(position: Position) -> str:
@@ -171,7 +178,7 @@ def _record(world: World, visit: Visit, decision: Decision) -> Screen:
     sequence = world.outbox.append(build, memory)
     if world.inquiry is not None and visit.query is not None:
         world.inquiry.recorded(Corrigible(places[-1], visit.required, visit.checks))
-    if visit.profile.approve is not None:
+    if visit.officer is not None and decision.verdict is Verdict.ACCEPTED:  # which is the officer's doing
         world.session.seen_s = visit.at.monotonic_s
     return _screen(visit, decision, choice, sequence)
 

@@ -37,6 +37,7 @@ class Front:
         self._offered = profile.choices.offered()
         self._labels = tuple(Label(one.word, one.th, one.en) for one in self._offered.values())
         self.chosen: str | None = None
+        self._chosen_s = 0.0
         self.is_ended = False
 
     def show(self, state: State) -> None:
@@ -158,11 +159,17 @@ class Front:
         return State.IDLE_UNANSWERED if inquiry is not None and inquiry.is_down(self._now_s()) else State.IDLE
 
     def _look(self, state: State) -> None:
-        """Take the presses; show ``state`` anew where they changed what is chosen. C takes a choice back."""
+        """Take the presses; show ``state`` anew where they changed what is chosen. C takes a choice back.
+
+        A choice that no card follows is forgotten: it would answer for the next person.
+        """
         before = self.chosen
+        if state is not State.READING and self._now_s() - self._chosen_s > ANSWER_WITHIN_S:
+            self.chosen = None
         while (button := self.world.panel.pressed()) is not None:
             offered = self._offered.get(button.value)
             self.chosen = offered.word if offered else None if button is Button.C else self.chosen
+            self._chosen_s = self._now_s()
         if self.chosen != before:
             self.show(state)
 

@@ -4,8 +4,9 @@ Who is an officer says the signed roster, by digests beside those of its members
 
     A  sign off        B  vouch for a person        C  own visit, for a member where the service needs no officer
 
-The insertion of an officer who is not at work signs on. Nobody at work for ``IDLE_S`` is signed off. What an
-officer does is an event, with the handle that the roster gives.
+The insertion of an officer who is not at work signs on. Whoever did nothing for ``IDLE_S``, signed on ``SHIFT_S`` ago,
+or is of a roster that is not the one in force, is signed off before anything else is approved. What an officer does is
+an event, with the handle that the roster gives.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from appliance.visit import Examined, Visit
 
 SIGNED_ON, SIGNED_OFF = "officer.signed_on.v1", "officer.signed_off.v1"
 IDLE_S = 15 * 60.0
+SHIFT_S = 12 * 3600.0
 
 _SIGN_OFF = Label("sign_off", "เลิกงาน", "Sign off")
 _VOUCH = Label("vouch", "รับรองแทนบัตร", "Vouch")
@@ -37,7 +39,7 @@ def attend(world: World, profile: Profile, front: Front, card: Examined) -> bool
     Returns:
         False where the officer is a member, too, and came for an own visit.
     """
-    session, at, vouching, source = world.session, card.at, world.vouching(), _source(world)
+    session, at, vouching, source = world.session, card.at, world.vouching(), _source(world, card.at)
     labels = (_SIGN_OFF, *_optional(vouching, profile, card))
     screen = None
     if (session.handle, session.source) != (card.officer, source):  # another roster may give the handle to another
@@ -64,9 +66,10 @@ def _optional(vouching: Profile | None, profile: Profile, card: Examined) -> Ite
         yield _OWN_VISIT
 
 
-def _source(world: World) -> str:
+def _source(world: World, at: Moment) -> str:
+    """Return the roster that makes officers now; empty where none is in force."""
     roster = world.roster()
-    return roster.roster.source if roster else ""
+    return roster.roster.source if roster and roster.issued_at <= at.time < roster.expires_at else ""
 
 
 def _sign_on(world: World, card: Examined, source: str) -> Screen:
@@ -74,15 +77,25 @@ def _sign_on(world: World, card: Examined, source: str) -> Screen:
     if world.session.handle is not None:
         sign_off(world, card.at)
     sequence = _sign(world, SIGNED_ON, card.at, {"handle": card.officer, "source": source})
-    world.session.handle, world.session.source = card.officer, source
+    world.session.handle, world.session.source, world.session.began_s = card.officer, source, card.at.monotonic_s
     return Screen(State.SIGNED_ON, at=card.at.time, reference=str(sequence))
 
 
 def sign_off_idle(world: World) -> None:
-    """Sign off an officer who has done nothing for ``IDLE_S``. Raises StoreError."""
-    at = world.clock.now()
-    if world.session.handle is not None and at.monotonic_s - world.session.seen_s > IDLE_S:
-        sign_off(world, at)
+    """Sign off an officer who must not approve any more. Raises StoreError."""
+    at_work(world, world.clock.now())
+
+
+def at_work(world: World, at: Moment) -> str | None:
+    """Return the handle of the officer at work; one who must not approve any more is signed off. Raises StoreError."""
+    session = world.session
+    if session.handle is not None:
+        is_gone = at.monotonic_s - session.seen_s > IDLE_S or at.monotonic_s - session.began_s > SHIFT_S
+        if is_gone or session.source != _source(
+            world, at
+        ):  # another roster may give the handle to another, or to nobody
+            sign_off(world, at)
+    return session.handle
 
 
 def end_session(world: World) -> None:

@@ -182,7 +182,7 @@ class Attendance:
     """What the station remembers of a person's last visit today, without knowing the person.
 
     Args:
-        subject: memory-hard digest with the secret of today.
+        subject: memory-hard digest with the secret of today, and what is remembered of it.
         outcome: verdict and cause.
         choice: the choice that was recorded, such as ``in``.
         at: when.
@@ -225,11 +225,13 @@ class OfficerSession:
         handle: of the officer, as events have it; None for nobody.
         source: the roster that the handle is of.
         seen_s: when the officer last did something, seconds since boot.
+        began_s: when the officer signed on, likewise.
     """
 
     handle: str | None = None
     source: str = ""
     seen_s: float = 0.0
+    began_s: float = 0.0
 
 
 def _nothing() -> None:

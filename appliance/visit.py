@@ -173,6 +173,8 @@ def examine(world: World, profile: Profile, insertion: Insertion, is_second: boo
     if is_second == _is_child_s(profile) and record.is_number_valid:
         found = {**_of_card(profile, record, at), **listed}
         checks |= {name: found[name] for name in profile.asked if name in found}
+        if "roster" in checks and listed["denylist"].result is Result.FAIL:  # who is on it is on no roster for us
+            checks["denylist"] = listed["denylist"]
     return Examined(insertion, record, checks, None, digest, officer, at)
 
 

@@ -10,6 +10,7 @@ from agency.broker.topics import topic
 from agency.store.database import Connection
 from agency.store.documents import StoredDocument, list_documents, next_document_version, put_document
 from agency.store.rosters import StoredRoster
+from agency.store.stations import approved_stations
 from appliance.errors import VerificationError
 from appliance.events.document import Document
 from appliance.events.sign import DOCUMENT_TYPE, KeySet, Signer, unverified_payload
@@ -58,18 +59,46 @@ def sign_roster(
 
 def sign_services(
     connection: Connection, profiles: Iterable[Profile], audience: tuple[str, ...], days: int, signer: Signer
-) -> StoredDocument:
-    """Sign the services in force and newer ones of ``profiles`` as the next version of the kind, and keep it.
+) -> list[tuple[StoredDocument, list[str]]]:
+    """Sign the services in force and newer ones of ``profiles`` as the next versions of the kind, and keep them.
+
+    Stations that have different services get a document each: one for all would take from some, and give to others.
+
+    Returns:
+        Each document, and the approved stations that it goes to.
 
     Raises:
-        VerificationError: one of them goes back, or changed without a new version.
+        VerificationError: a profile goes back, or changed without a new version.
     """
-    before = services_in_force(connection, audience)
     new = {profile.id: profile for profile in profiles}
-    body = services_body({**before, **new}.values())
-    software = Catalogue.of_software()
-    software.with_document(body, before=Catalogue({**software.profiles, **before}))
-    return _sign(connection, "services", body, audience, days, signer)
+    signed = []
+    for before, stations in _alike(connection, audience):
+        body = services_body({**before, **new}.values())
+        software = Catalogue.of_software()
+        software.with_document(body, before=Catalogue({**software.profiles, **before}))
+        reach = EVERY_STATION if "*" in stations else tuple(stations)
+        document = _sign(connection, "services", body, reach, days, signer)
+        signed.append((document, [station for station in stations if station != "*"]))
+    return signed
+
+
+def _alike(connection: Connection, audience: tuple[str, ...]) -> list[tuple[dict[str, Profile], list[str]]]:
+    """Return what stations of an audience have, and which; first those that have what a new station (``*``) gets.
+
+    What is signed later is newer: a document for every station must come before those for some.
+    """
+    stations = [*EVERY_STATION, *approved_stations(connection)] if audience == EVERY_STATION else sorted(audience)
+    documents = [document for document in reversed(list_documents(connection)) if document.kind == "services"]
+    by_document: dict[int, list[str]] = {}
+    for station in stations:
+        newest = next((document.version for document in documents if document.is_for(station)), 0)
+        by_document.setdefault(newest, []).append(station)
+    groups: dict[frozenset[str], tuple[dict[str, Profile], list[str]]] = {}
+    for alike in by_document.values():
+        held = services_in_force(connection, alike[0])
+        content = frozenset(profile.sha256 for profile in held.values())
+        groups.setdefault(content, (held, []))[1].extend(alike)
+    return list(groups.values())
 
 
 def sign_denylist(
@@ -84,9 +113,9 @@ def newest_document(connection: Connection, kind: str) -> StoredDocument | None:
     return next((one for one in reversed(list_documents(connection)) if one.kind == kind), None)
 
 
-def services_in_force(connection: Connection, audience: tuple[str, ...]) -> dict[str, Profile]:
-    """Return what the newest services document for any station of ``audience`` holds, by id."""
-    newest = next((d for d in reversed(list_documents(connection)) if _meets(d, "services", audience)), None)
+def services_in_force(connection: Connection, station: str) -> dict[str, Profile]:
+    """Return what the newest services document for a station holds, by id; ``*`` for one that is enrolled next."""
+    newest = next((d for d in reversed(list_documents(connection)) if d.kind == "services" and d.is_for(station)), None)
     return {profile.id: profile for profile in _profiles(unverified_payload(newest.jws))} if newest is not None else {}
 
 

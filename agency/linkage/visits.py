@@ -147,9 +147,11 @@ class Visits:
         if ending is None:
             return Outcome.UNAVAILABLE
         held = self._held(subject)
-        if held is not None and held.state == ending:
+        if held is None or _is_long_over(held):
+            return Outcome.NOT_NORMAL
+        if held.state == ending:
             return Outcome.NORMAL
-        if held is None or held.state == DISPUTED:
+        if held.state == DISPUTED:
             return Outcome.NOT_NORMAL
         if not asked.is_awaited:
             return Outcome.UNAVAILABLE
@@ -162,6 +164,11 @@ def _sealed(asked: Asked, code: str | None, recipients: Sequence[Jwk], opened_by
     """Return the seal of a visit; without the code while there is none. Raises SigningError."""
     secret = {"citizen_id": asked.text("citizen_id"), **({"claim_code": code} if code is not None else {})}
     return json.dumps(seal(secret, recipients, visit_context(opened_by)))
+
+
+def _is_long_over(held: HealthVisit) -> bool:
+    """Say whether a visit was ended more than a day ago: what is said now is not said of that one."""
+    return held.closed_at is not None and datetime.now(UTC) - datetime.fromisoformat(held.closed_at) > _DAY
 
 
 def _is_fresh(held: HealthVisit, asked: Asked) -> bool:

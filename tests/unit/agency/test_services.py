@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from agency.commands import publishing
+from agency.desk.documents import services_in_force
 from agency.store.database import Database
 from agency.store.documents import list_documents
 from appliance.events.document import Document
@@ -72,3 +76,43 @@ def test_what_cannot_be_pushed(desk: Desk, tmp_path: Path) -> None:
     ran = desk.run("service", "push", good, good)
     assert (ran.code, "two files are of the service school.attendance" in ran.err) == (1, True)
     assert documents(desk) == []
+
+
+@pytest.fixture
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is signed is kept, whether or not a broker is there to send it."""
+    monkeypatch.setattr(publishing, "_CONNECT_S", 0.1)
+
+
+def held_by(desk: Desk, station: str) -> dict[str, int]:
+    """Return the pushed services of a station, as it would get them with a grant."""
+    with Database.open(desk.home.database) as database, database.read() as connection:
+        return {id_: profile.version for id_, profile in services_in_force(connection, station).items()}
+
+
+@pytest.mark.usefixtures("no_broker")
+def test_a_push_to_all_takes_nothing_from_stations_that_got_something_of_their_own(desk: Desk, tmp_path: Path) -> None:
+    shipped_as = {one.id: one for one in shipped()}
+    for station in ("s1", "s2", "s3"):
+        desk.enrol(Station(station), tmp_path)
+    pushes = [("school.attendance", 9, ("s1",)), ("sso.register", 8, ("s2",)), ("rd.tax_payment", 7, ())]
+    for id_, version, stations in pushes:
+        content = changed(version, profile=shipped_as[id_]).text
+        named = [word for station in stations for word in ("--station", station)]
+        desk.run("service", "push", file(tmp_path, content), *named)
+    everywhere = {"rd.tax_payment": 7}
+    assert held_by(desk, "s1") == {"school.attendance": 9, **everywhere}
+    assert held_by(desk, "s2") == {"sso.register": 8, **everywhere}
+    assert held_by(desk, "s3") == held_by(desk, "a station that comes next") == everywhere
+
+
+@pytest.mark.usefixtures("no_broker")
+def test_a_push_to_some_that_are_unlike_keeps_them_so(desk: Desk, tmp_path: Path) -> None:
+    for station in ("s1", "s2"):
+        desk.enrol(Station(station), tmp_path)
+    desk.run("service", "push", file(tmp_path, changed(9).text), "--station", "s1")
+    other = next(one for one in shipped() if one.id == "rd.tax_payment")
+    desk.run("service", "push", file(tmp_path, changed(5, profile=other).text), "--station", "s1", "--station", "s2")
+    assert held_by(desk, "s1") == {"school.attendance": 9, "rd.tax_payment": 5}
+    assert held_by(desk, "s2") == {"rd.tax_payment": 5}
+    assert held_by(desk, "*") == {}

@@ -171,6 +171,19 @@ def test_what_was_confirmed_can_be_disputed(clinic: Clinic) -> None:
     assert clinic.states() == ["disputed"]
 
 
+@pytest.mark.parametrize("first", ["confirm", "dispute"])
+@pytest.mark.parametrize("later", ["confirm", "dispute"])
+def test_what_was_ended_long_ago_is_not_what_is_spoken_of_now(
+    clinic: Clinic, first: str, later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T-70: a close without an opening is refused, also where the person was here last year."""
+    clinic.open()
+    clinic.close(first)
+    monkeypatch.setattr(subject, "_DAY", timedelta(0))
+    assert clinic.close(later) == "not_normal"
+    assert len(clinic.claims.ended) == 1
+
+
 @pytest.mark.parametrize("choice", ["call_staff", "", "CONFIRM", "open"])
 def test_another_button_ends_nothing(clinic: Clinic, choice: str) -> None:
     clinic.open()
