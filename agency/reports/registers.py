@@ -17,6 +17,8 @@ from agency.store.stations import event_keys, list_certificates
 from appliance.errors import VerificationError
 from appliance.events.sign import DOCUMENT_TYPE, Jwk, KeySet
 
+PUBLISHED = "public/stations.jwks"
+
 
 def audit_keys(connection: Connection, published: list[Jwk]) -> Iterator[Problem]:
     """Yield the event keys that differ from those in ``stations.jwks``."""
@@ -26,7 +28,7 @@ def audit_keys(connection: Connection, published: list[Jwk]) -> Iterator[Problem
         if held.get(kid) != outside.get(kid):
             station = str((held.get(kid) or outside[kid]).get("station"))
             words = f"key {kid} differs from the one in the store; the next 'station approve' or 'revoke' writes it"
-            yield Problem("key", station, "public/stations.jwks", words)
+            yield Problem("key", station, PUBLISHED, words)
 
 
 def audit_certificates(connection: Connection, ca: bytes) -> Iterator[Problem]:

@@ -12,9 +12,23 @@ from agency.store.database import Connection
 from agency.store.gaps import highest
 from agency.store.health_visits import OPENING
 from agency.store.stations import event_keys
-from agency.store.tables import access, document, event, fork, health_visit, quarantine, question, roster, station
+from agency.store.tables import (
+    access,
+    certificate,
+    document,
+    event,
+    excused,
+    fork,
+    health_visit,
+    quarantine,
+    question,
+    roster,
+    roster_import,
+    roster_member,
+    station,
+)
 
-_ONLY_GROW = (document, health_visit, question, roster)
+_ONLY_GROW = (certificate, document, excused, health_visit, question, roster, roster_import, roster_member)
 
 
 class Head(NamedTuple):
@@ -107,7 +121,11 @@ def log(connection: Connection, last: int | None = None) -> Log:
 
 
 def row_counts(connection: Connection) -> dict[str, int]:
-    """Return how many rows each table has that nothing of ours deletes; a visit that was not opened may go."""
+    """Return how many rows each table has that nothing of ours deletes; a visit that was not opened may go.
+
+    ``answered`` are the questions with an answer: nothing of ours takes one back.
+    """
     counts = {table.name: select(func.count()).select_from(table) for table in _ONLY_GROW}
     counts[health_visit.name] = counts[health_visit.name].where(health_visit.c.state != OPENING)
+    counts["answered"] = select(func.count()).where(question.c.answer.is_not(None))
     return {name: connection.execute(query).scalar_one() for name, query in counts.items()}

@@ -80,6 +80,7 @@ EDITS = {
     "when a station was approved": ("UPDATE station SET approved_at = '2020-01-01T00:00:00+00:00'",),
     "when a key was approved": ("UPDATE event_key SET approved_at = '2020-01-01T00:00:00+00:00'",),
     "what is held above a gap": ("DELETE FROM event WHERE sequence > 8",),
+    "a certificate": ("DELETE FROM certificate",),
     "who opened seals": ("DELETE FROM access",),
     "what for": ("UPDATE access SET purpose = 'a parent asked'",),
     "the newest row of it": ("DELETE FROM access WHERE number = (SELECT max(number) FROM access)",),

@@ -3,6 +3,7 @@
 import json
 import ssl
 import stat
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.verification import PolicyBuilder, Store
 
+from agency.commands import auditing
 from agency.desk.authority import Authority, KeyPair
 from agency.desk.enrolment import ENROL_TYPE
+from agency.home import read_jwks
 from appliance.errors import ConfigError
 from appliance.events.sign import EVENT_TYPE, Signer, thumbprint
 from tests.unit.agency.conftest import Office
@@ -228,3 +231,14 @@ def test_every_purpose_has_its_own_key(desk: Desk) -> None:
         if key["use"] == "sig":
             assert thumbprint(private) == key["kid"]
     assert isinstance(ec.generate_private_key(ec.SECP256R1()), ec.EllipticCurvePrivateKey)
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_station_that_is_approved_during_an_audit_is_no_finding(
+    office: Office, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file and the rows are two looks; what differs at both is one."""
+    stale: Iterator[list[Any]] = iter([[]] * looks)
+    monkeypatch.setattr(auditing, "read_jwks", lambda path: next(stale, read_jwks(path)))
+    found = [problem["code"] for problem in office.desk.run("audit", "--json").json()["problems"]]
+    assert found == ([] if looks == 1 else ["key"])

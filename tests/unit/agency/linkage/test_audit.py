@@ -100,7 +100,7 @@ def test_visits_and_questions_cannot_go_unseen_once_an_audit_saw_them(answered: 
     with sqlite3.connect(answered.office.desk.home.database) as connection:
         connection.execute("DELETE FROM health_visit")
         connection.execute("DELETE FROM question")
-    assert [code for code, _ in found(answered)] == ["gone", "gone"]
+    assert [code for code, _ in found(answered)] == ["gone", "gone", "gone"], "two tables, and the answers"
 
 
 def test_a_visit_that_was_not_opened_after_all_may_go(answered: Linkage) -> None:
@@ -111,3 +111,13 @@ def test_a_visit_that_was_not_opened_after_all_may_go(answered: Linkage) -> None
     with sqlite3.connect(answered.office.desk.home.database) as connection:
         connection.execute("DELETE FROM health_visit")
     assert "gone" not in [code for code, _ in found(answered)]
+
+
+def test_an_answer_cannot_be_taken_back(answered: Linkage) -> None:
+    assert found(answered) == []
+    with sqlite3.connect(answered.office.desk.home.database) as connection:
+        connection.execute(
+            "UPDATE question SET outcome = NULL, source = NULL, answer = NULL WHERE question NOT LIKE 'visit%'"
+        )
+        assert connection.total_changes
+    assert "gone" in {code for code, _ in found(answered)}
