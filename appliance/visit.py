@@ -113,8 +113,15 @@ class Visit:
         if self.profile.online is not None:
             found["online"] = self.online
         if self.profile.approve is not None:
-            found["officer"] = PASS if self.officer else Check(Result.COULD_NOT_CHECK, why="no_officer")
+            found["officer"] = self._approval()
         return found
+
+    def _approval(self) -> Check:
+        """Return whether an officer is at work who may approve: nobody does so for a card of their own."""
+        if self.officer is None:
+            return Check(Result.COULD_NOT_CHECK, why="no_officer")
+        is_own = self.officer in (self.first.officer, self.second.officer if self.second else None)
+        return Check(Result.COULD_NOT_CHECK, why="own_subject") if is_own else PASS
 
     def about(self) -> dict[str, Any]:
         """Return what the agency must know of the subject to answer a question; empty where there is no number."""

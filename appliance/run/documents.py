@@ -25,8 +25,8 @@ from appliance.run.live_keys import LiveKeys
 from appliance.services.catalogue import Catalogue
 from appliance.services.loading import parse
 from appliance.services.profile import Profile
+from appliance.services.vocabulary import VOUCHING
 
-VOUCHING = "common.vouch"
 SERVICE_CHANGED = "station.service_changed.v1"
 
 _log = logging.getLogger(__name__)

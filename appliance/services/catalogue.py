@@ -1,8 +1,9 @@
 """Which profiles a station knows: those of the software, and above them those of the agency's ``services`` document.
 
 The document carries whole files, so the hash in an event is the hash of the file that the agency signed. A profile
-never goes back: a lower version than the one known is refused, and so is another content under the same version; with
-it the whole document, and what was known before stays in force.
+never goes back: a lower version than the one known is refused, and so is another content under the same version, or a
+version that no longer forbids what ``card.never`` forbade. Nor may a document leave out what one before it brought. With
+such a profile the whole document is refused, and what was known before stays in force.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,6 +51,12 @@ class Catalogue:
             if before is not None:
                 _check_step(before.profiles.get(profile.id), profile)
             signed[profile.id] = profile
+        if before is not None:
+            for known in before.profiles.values():
+                if known.id not in signed and known != self.profiles.get(known.id):
+                    raise VerificationError(
+                        f"{known.id} version {known.version} is left out: a service never goes back"
+                    )
         both = (*self.profiles.values(), *signed.values())
         return Catalogue({one.id: one for one in sorted(both, key=lambda one: one.version)})
 
@@ -63,7 +70,13 @@ def _parsed(text: str, name: str) -> Profile:
 
 
 def _check_step(known: Profile | None, new: Profile) -> None:
-    if known is None or new.version > known.version or new.sha256 == known.sha256:
+    if known is None or new.sha256 == known.sha256:
+        return
+    if new.version > known.version:
+        allowed = [name for name in known.card.never if name not in new.card.never]
+        if allowed:
+            words = f"{', '.join(allowed)}, which card.never of version {known.version} forbids"
+            raise VerificationError(f"{new.id} version {new.version} no longer forbids {words}")
         return
     if new.version == known.version:
         raise VerificationError(f"{new.id} version {new.version} is known with other content")

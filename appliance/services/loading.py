@@ -13,7 +13,7 @@ from typing import Any
 
 from appliance.errors import ConfigError
 from appliance.services.profile import TABLES, Checks, Profile, Subject
-from appliance.services.vocabulary import ID_PATTERN, Default
+from appliance.services.vocabulary import ID_PATTERN, VOUCHING, Default, OnTimeout, Question
 from appliance.settings_file import Problem, read_table, read_toml, suggestion, with_lines
 from appliance.settings_schema import Kind, Text, Whole, Words, declared
 
@@ -193,6 +193,11 @@ def _asked(profile: Profile) -> Iterator[Problem]:
     words = [choice.word for choice in offered.values()]
     if len(set(words)) != len(words):
         yield Problem(("choices",), "two buttons stand for the same word")
+    yield from _one_writing(profile)
+    if (profile.vouch is not None) != (profile.id == VOUCHING):
+        yield Problem(("vouch",), f"stands in the service {VOUCHING} and in no other")
+    if profile.second is not None and profile.checks.duplicate_window_s:
+        yield Problem(("checks", "duplicate_window_s"), "does nothing where there is a [second] card: leave it out")
     if profile.second is not None:
         yield from (
             Problem(("second", "unless"), f"no button stands for {word!r}")
@@ -201,6 +206,18 @@ def _asked(profile: Profile) -> Iterator[Problem]:
         )
     if profile.choices.default is Default.ALTERNATE and len(offered) < 2:
         yield Problem(("choices", "default"), "needs two choices to take turns")
+
+
+def _one_writing(profile: Profile) -> Iterator[Problem]:
+    """A question that writes is never asked twice, and who hears nothing of it knows nothing of what was written."""
+    if profile.online is None:
+        return
+    is_write = profile.online.question in (Question.VISIT_OPEN, Question.VISIT_CLOSE)
+    if is_write != (profile.online.on_timeout is OnTimeout.OUTCOME_UNKNOWN):
+        fits = OnTimeout.OUTCOME_UNKNOWN if is_write else OnTimeout.COULD_NOT_CHECK
+        yield Problem(
+            ("online", "on_timeout"), f"must be {fits.value!r} for the question {profile.online.question.value!r}"
+        )
 
 
 def _both(table: str, stated: dict[str, bool], checks: Checks) -> Iterator[Problem]:

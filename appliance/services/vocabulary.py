@@ -49,6 +49,10 @@ class Role(StrEnum):
     CHILD = "child"
 
 
+#: By this service officers vouch for people, beside whatever service is active.
+VOUCHING = "common.vouch"
+
+
 class Question(StrEnum):
     """What the agency is asked while the card is in."""
 

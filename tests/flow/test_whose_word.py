@@ -12,9 +12,10 @@ from appliance.flow import serve
 from appliance.front import ANSWER_WITHIN_S
 from appliance.officers import IDLE_S, SHIFT_S, sign_off_idle
 from appliance.panel.screens import Button, State
+from appliance.services.loading import parse
 from appliance.simulate.card import ThaiCard
 from appliance.simulate.persons import person
-from tests.flow.actor import play, press, pull
+from tests.flow.actor import change_to, play, press, pull
 from tests.flow.stage import MEMBERS, SERVICES, Stage, signed_roster
 
 A, B = Button.A, Button.B
@@ -130,3 +131,14 @@ def test_who_is_on_the_deny_list_is_on_the_roster_for_no_service(tmp_path: Path)
     data = stage.events()[-1]["data"]
     assert (data["verdict"], data["level"], data["checks"]["denylist"]["result"]) == ("accepted", "L1", "fail")
     assert screen.state is State.RECORDED
+
+
+def test_an_officer_s_own_card_as_the_second_one_is_not_approved_by_him(tmp_path: Path) -> None:
+    """T-66: a service of an agency's own may have a second card and an officer; nobody approves for himself."""
+    text = SERVICES["school.enrol"].text.decode().replace("max_age = 20", "max_age = 90")
+    stage = Stage(tmp_path, profile=parse((text + '\n[approve]\nby = "officer"\n').encode(), "x.toml"))
+    play(stage, ThaiCard(person(OFFICER)))
+    deeds = {**ASKED, State.SECOND_CARD: [change_to(ThaiCard(person(OFFICER)))]}
+    play(stage, ThaiCard(person(2)), deeds)
+    data = stage.events()[-1]["data"]
+    assert (data["verdict"], data["checks"]["officer"]["why"]) == ("could_not_check", "own_subject")

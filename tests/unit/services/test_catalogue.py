@@ -79,3 +79,22 @@ def test_one_profile_that_cannot_be_read_spoils_the_document(text: str) -> None:
 def test_a_newer_profile_of_newer_software_is_not_undone_by_an_old_document() -> None:
     software = Catalogue({"school.attendance": changed(9)})
     assert software.with_document(services_body([changed(5)])).profiles["school.attendance"].version == 9
+
+
+def test_what_a_service_swore_never_to_read_no_later_version_reads() -> None:
+    """T-22: the promise outlives the file that made it."""
+    kept = ", ".join(f'"{name}"' for name in ATTENDANCE.card.never)
+    swears_less = changed(9, f"never = [{kept}]", "never = []")
+    reads_it = parse(swears_less.text.replace(b'read = ["citizen_id"]', b'read = ["citizen_id", "photo"]'), "x.toml")
+    for profile in (swears_less, reads_it):
+        with pytest.raises(VerificationError, match=f"no longer forbids {ATTENDANCE.card.never[0]}"):
+            taken(profile)
+
+
+def test_what_an_earlier_document_brought_is_not_forgotten_by_one_that_leaves_it_out() -> None:
+    """Else the version after that could be lower than what was in force (T-57)."""
+    before = taken(changed(9))
+    other = changed(5, profile=SOFTWARE.profiles["rd.tax_payment"])
+    with pytest.raises(VerificationError, match="school.attendance version 9 is left out"):
+        taken(other, before=before)
+    assert taken(changed(9), other, before=before).profiles["rd.tax_payment"].version == 5

@@ -15,6 +15,8 @@ ATTENDANCE = FOLDER.joinpath("school_attendance.toml").read_text("utf-8")
 ENROL = FOLDER.joinpath("school_enrol.toml").read_text("utf-8")
 POLICE = FOLDER.joinpath("police_lost_document.toml").read_text("utf-8")
 UNIT = FOLDER.joinpath("nhso_unit_register.toml").read_text("utf-8")
+OPENING = FOLDER.joinpath("moph_visit_open.toml").read_text("utf-8")
+VOUCH = FOLDER.joinpath("common_vouch.toml").read_text("utf-8")
 
 
 def problems(text: str) -> list[str]:
@@ -76,6 +78,16 @@ WRONG = [
     (POLICE, 'sealed = ["citizen_id", ', 'sealed = ["photo", ', "[record] sealed: 'photo' is larger than"),
     (UNIT, "deadline_ms = 4000", "deadline_ms = 40000", "40000 is out of range"),
     (UNIT, 'question = "entitlement"\n', "", "[online] question: is missing"),
+    (OPENING, 'on_timeout = "outcome_unknown"', 'on_timeout = "could_not_check"', "must be 'outcome_unknown' for the"),
+    (UNIT, 'on_timeout = "could_not_check"', 'on_timeout = "outcome_unknown"', "must be 'could_not_check' for"),
+    (ENROL, "advisory = [", "duplicate_window_s = 60\nadvisory = [", "does nothing where there is a [second] card"),
+    (
+        ATTENDANCE,
+        "[retention]",
+        "[vouch]\nper_officer_day = 3\n\n[retention]",
+        "[vouch]: stands in the service",
+    ),
+    (VOUCH, 'id = "common.vouch"', 'id = "common.other"', "[vouch]: stands in the service common.vouch"),
     (UNIT, '"chip_number"]\nnever', '"laser_number"]\nnever', "'laser_number' stands in card.never"),
 ]
 
