@@ -1,9 +1,9 @@
 """Which profiles a station knows: those of the software, and above them those of the agency's ``services`` document.
 
 The document carries whole files, so the hash in an event is the hash of the file that the agency signed. A profile
-never goes back: a lower version than the one known is refused, and so is another content under the same version, or a
-version that no longer forbids what ``card.never`` forbade. Nor may a document leave out what one before it brought. With
-such a profile the whole document is refused, and what was known before stays in force.
+never goes back: a lower version than the one known is refused, and so is another content under the same version, or one
+that no longer forbids what ``card.never`` forbade. Nor may a document leave out what one before it brought. With such a
+profile the whole document is refused, and what was known before stays in force.
 """
 
 from collections.abc import Iterable, Mapping

@@ -85,9 +85,9 @@ WRONG = [
         ATTENDANCE,
         "[retention]",
         "[vouch]\nper_officer_day = 3\n\n[retention]",
-        "[vouch]: stands in the service",
+        "[vouch] stands in the service",
     ),
-    (VOUCH, 'id = "common.vouch"', 'id = "common.other"', "[vouch]: stands in the service common.vouch"),
+    (VOUCH, 'id = "common.vouch"', 'id = "common.other"', "[vouch] stands in the service common.vouch"),
     (UNIT, '"chip_number"]\nnever', '"laser_number"]\nnever', "'laser_number' stands in card.never"),
 ]
 
