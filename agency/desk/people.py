@@ -14,7 +14,8 @@ its line, and never by what stands there. The whole file is good, or nothing of 
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,8 @@ _MAX_TEXT = 200
 _LOOK_BYTES = 64
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _DELIMITERS = ",;\t"
-_DIGITS = str.maketrans("๐๑๒๓๔๕๖๗๘๙", "0123456789", " -\u00a0\u200b'=\"")
+_DIGITS = str.maketrans("๐๑๒๓๔๕๖๗๘๙", "0123456789", " -'=\"\u2010\u2011\u2012\u2013\u2014\u2212")
+_INVISIBLE = {0xA0: " ", 0x202F: " ", 0x200B: None, 0xFEFF: None}
 _NO_NUMBER = re.compile("G[0-9]{12}")  # a pupil without a Thai number
 
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -90,13 +92,10 @@ def read_csv(content: bytes) -> Reading:
     text, notes = _decoded(content)
     if text is None:
         return Reading((), ("the file is neither UTF-8, UTF-16 nor TIS-620: save it as 'CSV UTF-8'",))
-    first_line = text.lstrip("\r\n").split("\n", 1)[0]
+    first_line = text.lstrip().split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first_line.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        reading = _read_rows(rows)
-    except csv.Error as error:
-        return Reading((), (f"line {rows.line_num}: the file is no CSV from here on: {error}",))
+    reading = _read_rows(rows)
     return Reading(reading.people, reading.complaints, (*notes, *reading.notes))
 
 
@@ -131,22 +130,32 @@ def _unmarked_utf_16(content: bytes) -> tuple[str | None, tuple[str, ...]]:
         return None, ()
 
 
+def _filled(rows: Any, complaints: list[str]) -> Iterator[list[str]]:
+    """Yield the rows that hold anything; where the file is no CSV any more they end with a complaint."""
+    try:
+        for row in rows:
+            cells = [cell.translate(_INVISIBLE).strip() for cell in row]
+            if any(cells):
+                yield cells
+    except csv.Error as error:
+        complaints.append(f"line {rows.line_num}: the file is no CSV from here on: {error}")
+
+
 def _read_rows(rows: Any) -> Reading:
-    header = [cell.strip() for cell in next(rows, [])]
+    complaints: list[str] = []
+    filled = _filled(rows, complaints)
+    header = next(filled, [])
     places, complaint = _places(header)
     if complaint:
-        return Reading((), (complaint,))
+        return Reading((), (*complaints, complaint))
     people: list[Person] = []
-    complaints: list[str] = []
     numbers: dict[str, int] = {}
     members: dict[str, int] = {}
-    for row in rows:
-        if not any(cell.strip() for cell in row):
-            continue
+    for row in filled:
         line = rows.line_num
         reason = f"{len(row)} columns where {len(header)} belong" if len(row) != len(header) else None
         if reason is None:
-            person = _person({name: row[at].strip() for name, at in places.items()})
+            person = _person({name: row[at] for name, at in places.items()})
             reason = _complaint(person) or _repetition(person, line, numbers, members)
         if reason:
             complaints.append(f"line {line}: {reason}")
@@ -161,10 +170,10 @@ def _read_rows(rows: Any) -> Reading:
 
 def _places(header: Sequence[str]) -> tuple[dict[str, int], str | None]:
     """Return where each column stands, or what is wrong with the header."""
-    folded = [re.sub(r"\s", "", cell).casefold() for cell in header]
+    folded = [_folded(cell) for cell in header]
     places: dict[str, int] = {}
     for name, spellings in _COLUMNS.items():
-        found = [at for at, cell in enumerate(folded) if cell in spellings]
+        found = [at for at, cell in enumerate(folded) if cell in map(_folded, spellings)]
         if len(found) > 1:
             return {}, f"line 1: the header has two columns for {name}"
         if found:
@@ -173,6 +182,11 @@ def _places(header: Sequence[str]) -> tuple[dict[str, int], str | None]:
     if missing:
         return {}, f"line 1: the header has no column {', '.join(missing)} (or its Thai name)"
     return places, None
+
+
+def _folded(cell: str) -> str:
+    """Return a column's name as it is compared: some programs write ``ำ`` in two letters."""
+    return unicodedata.normalize("NFKC", re.sub(r"\s", "", cell)).casefold()
 
 
 def _person(cells: Mapping[str, str]) -> Person:

@@ -95,11 +95,27 @@ NUMBER = citizen_number(41)
 DASHED = f"{NUMBER[0]}-{NUMBER[1:5]}-{NUMBER[5:10]}-{NUMBER[10:12]}-{NUMBER[12]}"
 THAI_DIGITS = NUMBER.translate(str.maketrans("0123456789", "๐๑๒๓๔๕๖๗๘๙"))
 
+AUTOFORMAT = [DASHED.replace("-", dash) for dash in "\u2010\u2011\u2012\u2013\u2014\u2212\u00a0"]
 
-@pytest.mark.parametrize("written", [NUMBER, DASHED, THAI_DIGITS, f" {NUMBER[:5]} {NUMBER[5:]}", f"'{NUMBER}"])
+
+@pytest.mark.parametrize(
+    "written", [NUMBER, DASHED, THAI_DIGITS, f" {NUMBER[:5]} {NUMBER[5:]}", f"'{NUMBER}", *AUTOFORMAT]
+)
 def test_a_number_is_understood_however_it_is_written(written: str) -> None:
     (person,) = read(f"citizen_id,member,name\n{written},P1,name\n").people
     assert person.citizen_id == NUMBER
+
+
+def test_what_a_word_processor_leaves_behind_is_no_fault() -> None:
+    reading = read(f" \n,,\n\u200bcitizen_id,member,name\n{NUMBER},P1,Somchai\u00a0Dee\n")
+    assert (reading.complaints, reading.people[0].name) == ((), "Somchai Dee")
+    decomposed = "เลขประจำตัวประชาชน".replace("ำ", "\u0e4d\u0e32")
+    assert read(f"{decomposed},member,name\n{NUMBER},P1,n\n").complaints == ()
+
+
+def test_bad_lines_before_the_place_where_the_file_breaks_are_named_too() -> None:
+    complaints = read(f'citizen_id,member,name\n123,P1,n\n{NUMBER},,n\n{NUMBER},P3,"open\n').complaints
+    assert [line.split(":")[0] for line in complaints] == ["line 2", "line 3", "line 4"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "tis-620", "cp874"])
