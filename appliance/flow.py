@@ -167,7 +167,8 @@ def _record(world: World, visit: Visit, decision: Decision) -> Screen:
     is_without = decision.verdict in (Verdict.REFUSED, Verdict.CANCELLED) or visit.first.digest is None
     choice = None if is_without else visit.choice
     subject = _remembered_as(visit.profile, visit.digest) if visit.digest else None
-    memory = Attendance(subject, decision.outcome, choice, visit.at) if subject else None
+    turn = visit.earlier.choice if choice is None and visit.earlier else choice  # in and out go on after a refusal
+    memory = Attendance(subject, decision.outcome, turn, visit.at) if subject else None
     places: list[Position] = []
 
     def build(position: Position) -> str:

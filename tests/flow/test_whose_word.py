@@ -142,3 +142,14 @@ def test_an_officer_s_own_card_as_the_second_one_is_not_approved_by_him(tmp_path
     play(stage, ThaiCard(person(2)), deeds)
     data = stage.events()[-1]["data"]
     assert (data["verdict"], data["checks"]["officer"]["why"]) == ("could_not_check", "own_subject")
+
+
+def test_a_refusal_in_between_does_not_turn_the_way_round(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    good, other = stage.roster, signed_roster(body=roster_body("school-1", "2026-11-23", MEMBERS[:1]))
+    for roster in (good, other, good, good):
+        stage.roster = roster
+        play(stage, ThaiCard(person(2)))
+        stage.later(hours=1)
+    said = [(event["data"]["verdict"], event["data"]["choice"]) for event in stage.events()]
+    assert said == [("accepted", "in"), ("refused", None), ("accepted", "out"), ("accepted", "in")]
