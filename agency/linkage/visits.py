@@ -137,7 +137,7 @@ class Visits:
         new = HealthVisit(asked.id, asked.station, subject, asked.choice, sealed, OPENING, now_text())
         with self._database.write() as connection:
             doubt = visit_in_doubt(connection, subject)
-            if doubt is not None and thai_day(datetime.fromisoformat(doubt.opened_at)) == today():
+            if doubt is not None and _is_of_now(doubt):
                 return doubt
             put_visit(connection, new)
         return new
@@ -164,6 +164,12 @@ def _sealed(asked: Asked, code: str | None, recipients: Sequence[Jwk], opened_by
     """Return the seal of a visit; without the code while there is none. Raises SigningError."""
     secret = {"citizen_id": asked.text("citizen_id"), **({"claim_code": code} if code is not None else {})}
     return json.dumps(seal(secret, recipients, visit_context(opened_by)))
+
+
+def _is_of_now(doubt: HealthVisit) -> bool:
+    """Say whether a visit in doubt is of today, or was of yesterday a moment ago: midnight makes no second claim."""
+    opened_at = datetime.fromisoformat(doubt.opened_at)
+    return thai_day(opened_at) == today() or datetime.now(UTC) - opened_at < REOPENED_WITHIN
 
 
 def _is_long_over(held: HealthVisit) -> bool:

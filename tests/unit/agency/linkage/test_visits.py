@@ -238,6 +238,17 @@ def test_a_claim_that_was_lost_yesterday_is_none_of_today_s(clinic: Clinic) -> N
     assert clinic.claims.opened != [lost.opened_by]
 
 
+def test_midnight_makes_no_second_claim(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A station forgets at midnight who was there a moment ago, and asks again."""
+    clinic.claims.error = NoAnswer("x")
+    clinic.open()
+    (lost,) = clinic.held()
+    monkeypatch.setattr(subject, "today", lambda: "2999-01-01")
+    clinic.claims.error = None
+    assert clinic.open() == "normal"
+    assert (clinic.states(), clinic.claims.opened) == (["open"], [lost.opened_by])
+
+
 def test_it_is_on_the_disk_sealed_before_the_claim_is_asked_for(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
