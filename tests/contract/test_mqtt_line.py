@@ -13,11 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from agency.broker.configuration import MAX_PACKET_BYTES
 from agency.broker.topics import topic
 from appliance.link import mqtt
-from appliance.link.backoff import Backoff
+from appliance.link.backoff import LONGEST_S, Backoff
 from appliance.link.bounded_client import MAX_IN_FLIGHT
 from appliance.link.mqtt import Acknowledged, Connected, Disconnected, MqttLine, Received
 from appliance.link.reasons import NO_MATCHING_SUBSCRIBERS
@@ -345,3 +347,13 @@ def test_a_broker_that_stands_still_does_not_hold_up_the_end(bench: Bench) -> No
         broker.send_signal(signal.SIGCONT)
         end.join(20)
     assert is_ended
+
+
+def test_the_long_pause_after_a_take_over_is_not_kept_once_the_broker_is_away(bench: Bench) -> None:
+    """What parted us before says nothing of why the next attempt failed."""
+    gone = replace(bench.address, port=1)
+    line = MqttLine(gone, WILL, lambda: None, Backoff())
+    line._part(ReasonCode(PacketTypes.DISCONNECT, "Session taken over"))
+    assert line._pause_s() > LONGEST_S
+    assert not line._connect()
+    assert line._pause_s() <= LONGEST_S
