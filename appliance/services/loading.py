@@ -193,6 +193,9 @@ def _asked(profile: Profile) -> Iterator[Problem]:
     words = [choice.word for choice in offered.values()]
     if len(set(words)) != len(words):
         yield Problem(("choices",), "two buttons stand for the same word")
+    for check in ("dates", "consistency"):
+        if check in profile.checks.advisory:
+            yield Problem(("checks", "advisory"), f"{check!r} belongs into required: L1 says that the data agree")
     yield from _one_writing(profile)
     if (profile.vouch is not None) != (profile.id == VOUCHING):
         yield Problem(("vouch",), f"stands in the service {VOUCHING} and in no other")

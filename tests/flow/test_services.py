@@ -158,6 +158,9 @@ WRONG = [
     ("dlt.licence", {"expiry": "25680101"}, State.EXPIRED, {"expiry": "expired"}),
     ("dlt.licence", {"birth": "25680101", "issued": "25650101"}, State.DATA_DISAGREE, {}),
     ("sso.register", {"birth": "25351399"}, State.DATA_DISAGREE, {"dates": "bad_date"}),
+    ("dcy.grant_check", {"expiry": "25691399"}, State.DATA_DISAGREE, {"dates": "bad_date"}),
+    ("school.qualification", {"expiry": "25691399"}, State.DATA_DISAGREE, {"dates": "bad_date"}),
+    ("police.lost_document", {"expiry": "25691399"}, State.DATA_DISAGREE, {"dates": "bad_date"}),
     ("opec.licence_applicant", {"citizen_id": person(99).citizen_id}, State.ON_DENYLIST, {"denylist": "on_denylist"}),
 ]  # fmt: skip
 

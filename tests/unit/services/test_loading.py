@@ -16,6 +16,7 @@ ENROL = FOLDER.joinpath("school_enrol.toml").read_text("utf-8")
 POLICE = FOLDER.joinpath("police_lost_document.toml").read_text("utf-8")
 UNIT = FOLDER.joinpath("nhso_unit_register.toml").read_text("utf-8")
 OPENING = FOLDER.joinpath("moph_visit_open.toml").read_text("utf-8")
+SSO = FOLDER.joinpath("sso_register.toml").read_text("utf-8").replace("advisory = [", 'advisory = ["dates", ')
 VOUCH = FOLDER.joinpath("common_vouch.toml").read_text("utf-8")
 
 
@@ -87,6 +88,8 @@ WRONG = [
         "[vouch]\nper_officer_day = 3\n\n[retention]",
         "[vouch] stands in the service",
     ),
+    (POLICE, "advisory = [", 'advisory = ["dates", ', "dates is required already"),
+    (SSO, '"dates", ', "", "'dates' belongs into required"),
     (VOUCH, 'id = "common.vouch"', 'id = "common.other"', "[vouch] stands in the service common.vouch"),
     (UNIT, '"chip_number"]\nnever', '"laser_number"]\nnever', "'laser_number' stands in card.never"),
 ]
