@@ -11,7 +11,7 @@ from agency.store.database import Connection
 from agency.store.documents import StoredDocument, list_documents, next_document_version, put_document
 from agency.store.rosters import StoredRoster
 from agency.store.stations import approved_stations
-from appliance.errors import VerificationError
+from appliance.errors import ConfigError, VerificationError
 from appliance.events.document import Document
 from appliance.events.sign import DOCUMENT_TYPE, KeySet, Signer, unverified_payload
 from appliance.services.catalogue import Catalogue, services_body
@@ -136,7 +136,12 @@ def given_services(connection: Connection, keys: KeySet) -> list[tuple[StoredDoc
 
 
 def _profiles(payload: dict[str, Any]) -> list[Profile]:
-    return [parse(text.encode(), "the services document") for text in payload["body"]["profiles"]]
+    """Return the profiles of a document, without those that an earlier version signed and this one would refuse."""
+    found = []
+    for text in payload["body"]["profiles"]:
+        with suppress(ConfigError):
+            found.append(parse(text.encode(), "the services document"))
+    return found
 
 
 def _sign(

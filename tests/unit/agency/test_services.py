@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from agency.commands import publishing
-from agency.desk.documents import services_in_force
+from agency.desk.documents import _sign, services_in_force
 from agency.store.database import Database
 from agency.store.documents import list_documents
 from appliance.events.document import Document
-from appliance.events.sign import KeySet
+from appliance.events.sign import KeySet, Signer
 from appliance.services.catalogue import Catalogue
 from appliance.services.loading import shipped
 from tests.unit.agency.fleet import Desk, Station
@@ -116,3 +116,16 @@ def test_a_push_to_some_that_are_unlike_keeps_them_so(desk: Desk, tmp_path: Path
     assert held_by(desk, "s1") == {"school.attendance": 9, "rd.tax_payment": 5}
     assert held_by(desk, "s2") == {"rd.tax_payment": 5}
     assert held_by(desk, "*") == {}
+
+
+def test_a_profile_that_was_signed_when_more_was_allowed_stops_no_command(desk: Desk, tmp_path: Path) -> None:
+    signer = Signer(desk.home.key("document"))
+    lax = changed(9).text.decode().replace("[retention]", "[vouch]\nper_officer_day = 3\n\n[retention]")
+    body = {"profiles": [lax, changed(8).text.decode().replace("school.attendance", "library.visit")]}
+    with Database.open(desk.home.database) as database, database.write() as connection:
+        _sign(connection, "services", body, ("*",), 30, signer)
+    assert held_by(desk, "*") == {"library.visit": 8}
+    assert desk.run("audit").code == 0
+    assert desk.run("service", "list").code == 0
+    assert desk.run("service", "push", file(tmp_path, changed(10).text)).code == 0
+    assert held_by(desk, "*") == {"library.visit": 8, "school.attendance": 10}
